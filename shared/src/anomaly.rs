@@ -1,0 +1,121 @@
+//! An anomaly: a verdict on one reading, with the reason.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    model::ModelId,
+    position::{DeviceId, SourcePosition, StreamName},
+};
+
+/// How much attention an anomaly asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth a look when time allows.
+    Minor,
+    /// Clearly unusual.
+    Warning,
+    /// Act now.
+    Critical,
+}
+
+impl Severity {
+    /// The name in the API and in the views.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Minor => "minor",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// The severity of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Minor, Self::Warning, Self::Critical].into_iter().find(|s| s.as_str() == name)
+    }
+}
+
+/// Why a detector raised its voice: enough for a person to agree or disagree.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The measure that was judged; the one that weighs most where several were.
+    pub measure: String,
+    /// What was observed, in the measure's unit.
+    pub observed: f64,
+    /// Lower end of what was expected.
+    pub expected_low: Option<f64>,
+    /// Upper end of what was expected.
+    pub expected_high: Option<f64>,
+    /// How many readings the expectation rests on.
+    pub window_readings: u64,
+    /// One sentence for people.
+    pub text: String,
+}
+
+/// What one detector says of one reading.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The detector's name in the profile.
+    pub detector: String,
+    /// The score; its scale is the detector's own.
+    pub score: f64,
+    /// The score from which the detector alarms.
+    pub threshold: f64,
+    /// How urgent.
+    pub severity: Severity,
+    /// The model that spoke, where one did.
+    pub model_id: Option<ModelId>,
+    /// Why.
+    pub explanation: Explanation,
+}
+
+/// Which layer found it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnomalyOrigin {
+    /// The live fold.
+    Speed,
+    /// `batch detect` over file rows.
+    Batch,
+}
+
+/// A verdict at its place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Anomaly {
+    /// SHA-256 of stream, position and detector, in hex: a replay finds the same id.
+    pub id: String,
+    /// The reading's position.
+    pub position: SourcePosition,
+    /// The device that was read.
+    pub device: DeviceId,
+    /// The instant that the reading stands for.
+    pub event_time: DateTime<Utc>,
+    /// What was found.
+    pub verdict: Verdict,
+    /// Which layer found it.
+    pub origin: AnomalyOrigin,
+}
+
+impl Anomaly {
+    /// Puts a verdict at its place.
+    #[must_use]
+    pub fn new(
+        stream: &StreamName,
+        position: SourcePosition,
+        device: DeviceId,
+        event_time: DateTime<Utc>,
+        verdict: Verdict,
+        origin: AnomalyOrigin,
+    ) -> Self {
+        let mut hasher = Sha256::new();
+        for part in [stream.as_str(), &position.to_string(), &verdict.detector] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        Self { id: hex::encode(hasher.finalize()), position, device, event_time, verdict, origin }
+    }
+}

@@ -1,0 +1,83 @@
+//! What can go wrong at the lake.
+
+use crate::{model::ModelId, position::Offset, retry::RetryHint};
+
+/// Meanings of lake errors; the codes of Delta and object stores stay behind the door.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeError {
+    /// The address cannot be understood.
+    #[error("lake url `{url}`: {reason}")]
+    BadUrl {
+        /// The address, without secrets.
+        url: String,
+        /// What is wrong and what to write.
+        reason: String,
+    },
+    /// The table does not exist.
+    #[error("the lake has no table `{table}`")]
+    NoSuchTable {
+        /// `<stream>/<table>`.
+        table: String,
+    },
+    /// The version does not exist.
+    #[error("table `{table}` has no version {version}")]
+    NoSuchVersion {
+        /// `<stream>/<table>`.
+        table: String,
+        /// What was asked for.
+        version: i64,
+    },
+    /// The model is not in the lake.
+    #[error("the lake has no model {id}")]
+    NoSuchModel {
+        /// Which one.
+        id: ModelId,
+    },
+    /// A segment that would not move L forward from where the base has it: a bug, or somebody else's commit.
+    #[error("segment of {partition} goes from {from} to {to}, but the lake holds it up to {closed}")]
+    NotAdvancing {
+        /// Which partition.
+        partition: String,
+        /// Where the segment begins.
+        from: Offset,
+        /// Where it ends.
+        to: Offset,
+        /// L.
+        closed: Offset,
+    },
+    /// The store cannot be reached or is busy; the same call may go through later.
+    #[error("the lake is not available: {reason}")]
+    Unavailable {
+        /// What the store said, without secrets.
+        reason: String,
+    },
+    /// The store refuses: permission, credentials, full disk.
+    #[error("the lake refused: {reason}")]
+    Refused {
+        /// What the store said, without secrets, and what to do.
+        reason: String,
+    },
+    /// What is there cannot be understood.
+    #[error("the lake holds something unreadable: {reason}")]
+    Corrupt {
+        /// What was found.
+        reason: String,
+    },
+    /// A query went wrong.
+    #[error("query over the lake: {reason}")]
+    Query {
+        /// What the engine said.
+        reason: String,
+    },
+}
+
+impl LakeError {
+    /// Whether to try again.
+    #[must_use]
+    pub const fn retry_hint(&self) -> RetryHint {
+        match self {
+            Self::Unavailable { .. } => RetryHint::WithBackoff,
+            _ => RetryHint::Never,
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What batch publishes.
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::ViewsError;
+use crate::{
+    anomaly::Anomaly,
+    checkpoint::{Boundary, Cut},
+    forecast::ForecastVintage,
+    job::JobRun,
+    model::{ModelId, ModelKind, ModelManifest},
+    position::{DeviceId, PartitionId, StreamName},
+    rollup::RollupRow,
+};
+
+/// Rows that were staged for one publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StageId(pub Uuid);
+
+/// Which windows the staged rows replace.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReplacedWindows {
+    /// All windows of the stream: a full recomputation.
+    All,
+    /// These, as (device, window length in seconds, window start); a window without staged rows disappears.
+    Touched(Vec<(DeviceId, u32, DateTime<Utc>)>),
+}
+
+/// A new state of the batch views.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Publication {
+    /// The stream.
+    pub stream: StreamName,
+    /// The boundary as it was read before the job began.
+    pub expected: Boundary,
+    /// The boundary to be: L of each partition at the version that was read.
+    pub next: Boundary,
+    /// Where the rows were staged.
+    pub stage: StageId,
+    /// What they replace.
+    pub replaces: ReplacedWindows,
+}
+
+/// How a publication ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublishOutcome {
+    /// Readers see the new state.
+    Published,
+    /// Another job published meanwhile, a partition would go back, or an end is not a recorded cut; nothing changed.
+    Refused {
+        /// Which of them, for the log.
+        reason: String,
+    },
+}
+
+/// What batch needs of the views.
+#[async_trait]
+pub trait BatchViews: std::fmt::Debug + Send + Sync {
+    /// The current boundary of a stream.
+    async fn boundary(&self, stream: &StreamName) -> Result<Boundary, ViewsError>;
+
+    /// Stages rows for a later publication; nobody reads them yet. Called as often as there are chunks.
+    async fn stage_rollups(&self, stage: StageId, stream: &StreamName, rows: &[RollupRow]) -> Result<(), ViewsError>;
+
+    /// Moves the boundary and replaces the windows in one transaction, if `expected` is still the boundary, no
+    /// partition goes back, and each end is a recorded cut of its partition. Drops the stage in any case.
+    async fn publish(&self, publication: &Publication) -> Result<PublishOutcome, ViewsError>;
+
+    /// Deletes speed rows with a tag below their partition's boundary, and stages older than a day. Housekeeping:
+    /// reads are exact without it. Returns how many rows went.
+    async fn drop_seen_speed_rollups(&self, stream: &StreamName, now: DateTime<Utc>) -> Result<u64, ViewsError>;
+
+    /// The recorded cuts of a partition, ascending.
+    async fn cuts(&self, partition: &PartitionId) -> Result<Vec<Cut>, ViewsError>;
+
+    /// The partitions of log sources that speed ever claimed.
+    async fn known_partitions(&self, stream: &StreamName) -> Result<Vec<PartitionId>, ViewsError>;
+
+    /// Anomalies of one partition in offset order; what `verify` compares a replay with.
+    async fn anomalies_of(&self, partition: &PartitionId) -> Result<Vec<Anomaly>, ViewsError>;
+
+    /// Adds a vintage; one with the same device, measure, issue and model is left as it is.
+    async fn add_forecast(&self, vintage: &ForecastVintage) -> Result<(), ViewsError>;
+
+    /// Adds a model to the list; a known id is left as it is.
+    async fn add_model(&self, manifest: &ModelManifest) -> Result<(), ViewsError>;
+
+    /// From `at` on this model serves its kind of its stream: ends the period of the one before, in one transaction.
+    /// Promoting the serving one changes nothing. Returns whether something changed.
+    async fn promote_model(
+        &self,
+        stream: &StreamName,
+        kind: ModelKind,
+        id: &ModelId,
+        at: DateTime<Utc>,
+    ) -> Result<bool, ViewsError>;
+
+    /// The model that serves now.
+    async fn serving_model(&self, stream: &StreamName, kind: ModelKind) -> Result<Option<ModelManifest>, ViewsError>;
+
+    /// The models of a stream, newest first, at most `limit`.
+    async fn models(&self, stream: &StreamName, limit: u32) -> Result<Vec<ModelManifest>, ViewsError>;
+
+    /// Adds a run to the history.
+    async fn add_job_run(&self, run: &JobRun) -> Result<(), ViewsError>;
+}
