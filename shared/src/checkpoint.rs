@@ -1,6 +1,6 @@
 //! Offsets as checkpoints: spans, cuts with their pins, and the boundary between batch and speed.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -94,8 +94,8 @@ impl PinsId {
 pub struct Cut {
     /// The first offset of the segment that it opens.
     pub offset: Offset,
-    /// What that segment is judged with.
-    pub pins: Pins,
+    /// What that segment is judged with. Shared: a partition has a thousand cuts a day, and few different pins.
+    pub pins: Arc<Pins>,
 }
 
 /// The last cut at or below `offset` in `cuts`, which are in ascending order.
