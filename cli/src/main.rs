@@ -1,1 +1,3 @@
+//! kilowatch: the one binary.
+
 fn main() {}

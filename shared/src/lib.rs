@@ -8,7 +8,6 @@
 pub mod anomaly;
 pub mod checkpoint;
 pub mod clock;
-pub mod config;
 pub mod dead_letter;
 pub mod detect;
 pub mod forecast;

@@ -1,0 +1,179 @@
+//! The effective configuration: defaults < `kilowatch.toml` < environment < flags, merged and checked once.
+//!
+//! [`resolve`] is pure: it takes the file's text and the environment as values, and only `main` reads the process.
+
+mod environment;
+mod error;
+mod show;
+mod stores;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use figment::{
+    Figment,
+    providers::{Format, Serialized, Toml},
+};
+use kilowatch_batch::ScheduleConfig;
+use kilowatch_serving::ServingConfig;
+use kilowatch_speed::SpeedConfig;
+use serde::{Deserialize, Serialize};
+
+pub use error::SettingsError;
+pub use show::{ShownValue, shown_values};
+pub use stores::{LakeSettings, LogSettings, ViewsSettings};
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Folder of everything embedded: lake, views, log, simulated history. Default `kilowatch-data`.
+    /// Variable `KILOWATCH_DATA_DIR`.
+    pub data_dir: PathBuf,
+    /// Profiles of the user's own streams, as TOML files. Default none. Variable `KILOWATCH_STREAM_FILES`, as
+    /// `["a.toml","b.toml"]`.
+    pub stream_files: Vec<PathBuf>,
+    /// Where the lake is.
+    pub lake: LakeSettings,
+    /// Where the views are.
+    pub views: ViewsSettings,
+    /// Where the log is.
+    pub log: LogSettings,
+    /// Micro-batches and segments.
+    pub speed: SpeedConfig,
+    /// The HTTP server.
+    pub serving: ServingConfig,
+    /// When batch jobs run inside `up`.
+    pub schedule: ScheduleConfig,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("kilowatch-data"),
+            stream_files: Vec::new(),
+            lake: LakeSettings::default(),
+            views: ViewsSettings::default(),
+            log: LogSettings::default(),
+            speed: SpeedConfig::default(),
+            serving: ServingConfig::default(),
+            schedule: ScheduleConfig::default(),
+        }
+    }
+}
+
+/// What the global flags say; `None` leaves the value to the other sources.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Flags {
+    /// `--data-dir`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// `--listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serving: Option<ServingFlags>,
+}
+
+/// The part of the flags that is about serving.
+#[derive(Debug, Clone, Serialize)]
+pub struct ServingFlags {
+    /// `--listen`.
+    pub listen: String,
+}
+
+/// A config file's text, and what to call it in errors.
+#[derive(Debug, Clone, Copy)]
+pub struct ConfigFile<'a> {
+    /// Its path.
+    pub path: &'a str,
+    /// Its text.
+    pub text: &'a str,
+}
+
+/// Merges the sources and checks the result.
+///
+/// # Errors
+/// [`SettingsError`]: the key, the value and the fix; all contradictions at once.
+pub fn resolve(
+    file: Option<ConfigFile<'_>>,
+    environment: &BTreeMap<String, String>,
+    flags: &Flags,
+) -> Result<Settings, SettingsError> {
+    let settings: Settings = sources(file, environment, flags).extract().map_err(SettingsError::from)?;
+    let problems = settings.problems();
+    if problems.is_empty() { Ok(settings) } else { Err(SettingsError::Contradictory { problems }) }
+}
+
+/// The merged sources, each value with its origin.
+fn sources(file: Option<ConfigFile<'_>>, environment: &BTreeMap<String, String>, flags: &Flags) -> Figment {
+    let mut figment = Figment::from(Serialized::defaults(Settings::default()));
+    if let Some(file) = file {
+        figment = figment.merge(environment::Named::new(format!("file {}", file.path), Toml::string(file.text)));
+    }
+    figment
+        .merge(environment::Variables::new(environment))
+        .merge(environment::Named::new("flag".to_owned(), Serialized::defaults(flags)))
+}
+
+impl Settings {
+    fn problems(&self) -> Vec<String> {
+        let sections = [
+            ("speed", self.speed.problems()),
+            ("serving", self.serving.problems()),
+            ("schedule", self.schedule.problems()),
+        ];
+        let mut problems: Vec<String> = sections
+            .into_iter()
+            .flat_map(|(section, problems)| problems.into_iter().map(move |problem| format!("{section}.{problem}")))
+            .collect();
+        if self.data_dir.as_os_str().is_empty() {
+            problems.push("data_dir = \"\": name a folder, for example kilowatch-data".to_owned());
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let file = ConfigFile { path: "kilowatch.toml", text: "data_dir = \"from-file\"\n[log]\nurl = \"kafka://file:9092\"\n" };
+        let variables = environment(&[("KILOWATCH_DATA_DIR", "from-env"), ("KILOWATCH_LOG__URL", "kafka://env:9092")]);
+        let flags = Flags { data_dir: Some("from-flag".into()), serving: None };
+        let settings = resolve(Some(file), &variables, &flags).unwrap();
+        assert_eq!(settings.data_dir, PathBuf::from("from-flag"));
+        assert_eq!(settings.log.url.as_deref(), Some("kafka://env:9092"));
+    }
+
+    #[test]
+    fn a_typo_in_the_file_names_the_key_that_was_meant() {
+        let file = ConfigFile { path: "kilowatch.toml", text: "[log]\nurll = \"kafka://h:9092\"\n" };
+        let message = resolve(Some(file), &BTreeMap::new(), &Flags::default()).unwrap_err().to_string();
+        assert!(message.contains("log.urll"), "{message}");
+        assert!(message.contains("did you mean `url`"), "{message}");
+        assert!(message.contains("kilowatch.toml"), "{message}");
+    }
+
+    #[test]
+    fn a_typo_in_a_variable_names_the_variable() {
+        let variables = environment(&[("KILOWATCH_LAEK__URL", "s3://b/p")]);
+        let message = resolve(None, &variables, &Flags::default()).unwrap_err().to_string();
+        assert!(message.contains("KILOWATCH_LAEK__URL") && message.contains("`lake`"), "{message}");
+    }
+
+    #[test]
+    fn a_password_is_not_shown_and_each_value_says_where_it_came_from() {
+        let variables = environment(&[("KILOWATCH_VIEWS__URL", "postgres://me:hunter2@db/kilowatch")]);
+        let shown = shown_values(None, &variables, &Flags::default()).unwrap();
+        let url = shown.iter().find(|value| value.key == "views.url").unwrap();
+        assert!(!url.value.contains("hunter2"), "{}", url.value);
+        assert!(url.value.contains("db/kilowatch"), "{}", url.value);
+        assert_eq!(url.origin, "variable KILOWATCH_VIEWS__URL");
+        let folder = shown.iter().find(|value| value.key == "data_dir").unwrap();
+        assert_eq!((folder.value.as_str(), folder.origin.as_str()), ("kilowatch-data", "default"));
+    }
+}

@@ -1,0 +1,68 @@
+//! The three addresses that everybody sets.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// Where the lake is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LakeSettings {
+    /// A folder, `file:///...`, or `s3://bucket/prefix` (credentials, endpoint and region by the usual `AWS_...`
+    /// variables). Default `<data_dir>/lake`. Variable `KILOWATCH_LAKE__URL`.
+    pub url: Option<String>,
+}
+
+/// Where the views are.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ViewsSettings {
+    /// An SQLite file, or `postgres://user:password@host/database`. Default `<data_dir>/views.sqlite`.
+    /// Variable `KILOWATCH_VIEWS__URL`.
+    pub url: Option<String>,
+}
+
+/// Where the log is.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogSettings {
+    /// An SQLite file, or `kafka://host:9092[,host:9092]`. Default `<data_dir>/log.sqlite`.
+    /// Variable `KILOWATCH_LOG__URL`.
+    pub url: Option<String>,
+    /// Generation of Kafka's topics: raise it when a topic was deleted and made again. Default 1.
+    /// Variable `KILOWATCH_LOG__GENERATION`.
+    pub generation: Option<u32>,
+    /// Further properties for librdkafka, such as `security.protocol`. Default none.
+    pub properties: BTreeMap<String, String>,
+    /// Days that the embedded log keeps messages which are in the lake. Default 7.
+    /// Variable `KILOWATCH_LOG__RETENTION_DAYS`.
+    pub retention_days: Option<u32>,
+}
+
+impl LakeSettings {
+    /// The address, or the embedded default.
+    pub fn url_or_default(&self, data_dir: &Path) -> String {
+        address(self.url.as_deref(), data_dir.join("lake"))
+    }
+}
+
+impl ViewsSettings {
+    /// The address, or the embedded default.
+    pub fn url_or_default(&self, data_dir: &Path) -> String {
+        address(self.url.as_deref(), data_dir.join("views.sqlite"))
+    }
+}
+
+impl LogSettings {
+    /// The address, or the embedded default.
+    pub fn url_or_default(&self, data_dir: &Path) -> String {
+        address(self.url.as_deref(), data_dir.join("log.sqlite"))
+    }
+}
+
+fn address(configured: Option<&str>, embedded: PathBuf) -> String {
+    configured.map_or_else(|| embedded.to_string_lossy().into_owned(), str::to_owned)
+}
