@@ -1,6 +1,10 @@
 //! What can go wrong at the lake.
 
-use crate::{model::ModelId, position::Offset, retry::RetryHint};
+use crate::{
+    model::ModelId,
+    position::{Offset, StreamName},
+    retry::RetryHint,
+};
 
 /// Meanings of lake errors; the codes of Delta and object stores stay behind the door.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,14 @@ pub enum LakeError {
         to: Offset,
         /// L.
         closed: Offset,
+    },
+    /// A segment on its way to the tables of another stream: a bug.
+    #[error("segment of {partition} does not belong to stream `{stream}`")]
+    WrongStream {
+        /// Which partition.
+        partition: String,
+        /// The stream whose table was addressed.
+        stream: StreamName,
     },
     /// The store cannot be reached or is busy; the same call may go through later.
     #[error("the lake is not available: {reason}")]

@@ -4,6 +4,7 @@
 //! real one and [`memory::MemoryLake`] its twin; both pass `shared/tests/integration/contracts/lake.rs`. Batch appends files
 //! and reads through [`delta::DeltaLake`] and [`session`].
 
+mod advance;
 pub mod delta;
 mod error;
 pub mod memory;
