@@ -1,0 +1,28 @@
+# The one door. Every recipe works without just, too: type the line.
+
+# Format the code
+fmt:
+    cargo fmt --all
+
+# Formatting, lints, docs and licences
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+    cargo deny --locked check licenses bans sources
+
+# All tests that need no service
+test:
+    cargo test --workspace --locked
+
+# The same and those against real Kafka, PostgreSQL and MinIO
+test-services:
+    dev/services run cargo test --workspace --locked --features service-tests
+
+# Beside the peers; the figures go to docs/BENCHMARKS.md
+bench:
+    bench/run
+
+# Everything in one process, on 127.0.0.1:8080
+up *ARGS:
+    cargo run --release --locked -- up {{ ARGS }}
