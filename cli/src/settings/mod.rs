@@ -32,6 +32,8 @@ pub struct Settings {
     /// Profiles of the user's own streams, as TOML files. Default none. Variable `KILOWATCH_STREAM_FILES`, as
     /// `["a.toml","b.toml"]`.
     pub stream_files: Vec<PathBuf>,
+    /// What is logged, as `tracing` filter directives. Variable `KILOWATCH_LOG_FILTER`.
+    pub log_filter: String,
     /// Where the lake is.
     pub lake: LakeSettings,
     /// Where the views are.
@@ -51,6 +53,7 @@ impl Default for Settings {
         Self {
             data_dir: PathBuf::from("kilowatch-data"),
             stream_files: Vec::new(),
+            log_filter: "warn,kilowatch=info,kilowatch_shared=info,kilowatch_batch=info,kilowatch_speed=info,kilowatch_serving=info".to_owned(),
             lake: LakeSettings::default(),
             views: ViewsSettings::default(),
             log: LogSettings::default(),

@@ -1,0 +1,65 @@
+//! One file a subcommand; each parses its arguments, calls its layer and prints the answer.
+
+mod batch;
+mod config;
+mod models;
+mod serve;
+mod simulate;
+mod speed;
+mod streams;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::context::Context;
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Everything in one process: log, lake, views, detection, schedule and dashboard.
+    Up(up::UpArgs),
+    /// Jobs over the whole history.
+    #[command(subcommand)]
+    Batch(batch::BatchCommand),
+    /// Live detection from the log.
+    #[command(subcommand)]
+    Speed(speed::SpeedCommand),
+    /// Dashboard and API alone, beside a lake, views and log that others fill.
+    Serve,
+    /// A meter that sends readings.
+    Simulate(simulate::SimulateArgs),
+    /// Trained models and which one serves.
+    #[command(subcommand)]
+    Models(models::ModelsCommand),
+    /// Streams that are known, and checks of your own profiles.
+    #[command(subcommand)]
+    Streams(streams::StreamsCommand),
+    /// The effective configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}
+
+impl Command {
+    /// Runs the subcommand to its end.
+    ///
+    /// # Errors
+    /// What went wrong, as a chain for the operator.
+    pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Streams(command) => command.run(context),
+            Self::Config(command) => command.run(context),
+            Self::Up(args) => block_on(up::run(args, context)),
+            Self::Batch(command) => block_on(command.run(context)),
+            Self::Speed(command) => block_on(command.run(context)),
+            Self::Serve => block_on(serve::run(context)),
+            Self::Simulate(args) => block_on(simulate::run(args, context)),
+            Self::Models(command) => block_on(command.run(context)),
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
