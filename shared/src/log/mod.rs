@@ -1,11 +1,13 @@
 //! The door to the log: ordered partitions of messages, read by position.
 //!
 //! `sqlite::SqliteLog` is embedded (one file), `kafka::KafkaLog` speaks to brokers, `memory::MemoryLog` is the
-//! twin for tests. The suite that all of them pass is in `shared/tests/integration/contracts/log.rs`.
+//! twin for tests. The suite that all of them pass is in `shared/tests/integration/contracts/log/`.
 
+mod budget;
 mod error;
 pub mod kafka;
 pub mod memory;
+mod partitioner;
 pub mod sqlite;
 
 use std::{sync::Arc, time::Duration};

@@ -1,0 +1,3 @@
+//! One suite for each door; every implementation has to pass it.
+
+mod log;
