@@ -1,4 +1,4 @@
-//! Models are immutable, addressed by content, and say where they come from.
+//! The address of a model and what is written beside it.
 
 use std::{collections::BTreeMap, fmt};
 
