@@ -1,12 +1,12 @@
 //! A stream as configuration: a profile says how messages look, and the decoder makes readings of them.
 //!
-//! TOML -[`profile`]-> [`StreamProfile`] -[`decode`]-> [`crate::reading::Reading`]; [`registry`] holds the built-in
+//! TOML -[`profile`]-> [`StreamProfile`] -[`Decoder`]-> [`crate::reading::Reading`]; [`registry`] holds the built-in
 //! profiles and the user's own.
 
 pub mod decode;
 pub mod profile;
 pub mod registry;
 
-pub use decode::DECODER_VERSION;
+pub use decode::{DECODER_VERSION, DecodeError, Decoder};
 pub use profile::{DetectorConfig, ForecastConfig, Measure, ProfileError, StreamProfile, TimeFormat, TimeStamps};
 pub use registry::StreamRegistry;

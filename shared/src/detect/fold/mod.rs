@@ -1,0 +1,181 @@
+//! The fold of one partition: record in, reading and anomalies out, state in between.
+//!
+//! A record is decoded, checked against the `seen` times of its device, and, unless it is a duplicate, judged by each
+//! detector of the pins. `devices` keeps what is remembered, `saved` writes and reads it, `models` are what the
+//! caller loaded. The fold does no I/O and asks no clock.
+
+mod devices;
+mod error;
+mod models;
+mod saved;
+mod seen;
+
+use chrono::{DateTime, Utc};
+
+pub use error::FoldError;
+pub use models::ModelSet;
+
+use self::devices::Devices;
+use super::{
+    KERNELS_VERSION,
+    detector::{Detector, DetectorState},
+};
+use crate::{
+    anomaly::{Anomaly, AnomalyOrigin},
+    checkpoint::Pins,
+    dead_letter::DeadLetter,
+    log::LogRecord,
+    position::{PartitionId, SourcePosition},
+    reading::{LakeReading, Reading},
+    stream::{
+        DECODER_VERSION, DecodeError, Decoder,
+        decode::INJECTED_HEADER,
+    },
+};
+
+/// Longest name of an injected anomaly in bytes; the header is no place for anything else.
+const MAX_INJECTED_BYTES: usize = 64;
+
+/// The fold over one partition, in the segment that was opened last.
+#[derive(Debug, Clone)]
+pub struct PartitionFold {
+    partition: PartitionId,
+    pins: Pins,
+    decoder: Decoder,
+    detectors: Vec<Detector>,
+    devices: Devices,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Folded {
+    /// A reading, with the alarms that it raised. A duplicate raises none.
+    Reading {
+        /// The reading as the lake keeps it.
+        reading: LakeReading,
+        /// At most one a detector, in the order of the pins.
+        anomalies: Vec<Anomaly>,
+    },
+    /// No reading.
+    DeadLetter(DeadLetter),
+}
+
+impl PartitionFold {
+    /// A fold that has seen nothing, in a first segment with these pins.
+    ///
+    /// # Errors
+    /// [`FoldError`] if this build or these models cannot run the pins.
+    pub fn try_new(partition: PartitionId, pins: &Pins, models: &ModelSet) -> Result<Self, FoldError> {
+        require_supported(pins)?;
+        let detectors = Detector::all(pins, models, &[])?;
+        let decoder = Decoder::new(&pins.profile);
+        Ok(Self { partition, pins: pins.clone(), decoder, detectors, devices: Devices::default() })
+    }
+
+    /// Opens the next segment, at a cut. A detector whose kernel, configuration and model are as before keeps what it
+    /// remembers; the others start afresh. Opening with the pins of the running segment changes nothing.
+    ///
+    /// # Errors
+    /// [`FoldError`] if this build or these models cannot run the pins; the fold is then as it was.
+    pub fn open_segment(&mut self, pins: &Pins, models: &ModelSet) -> Result<(), FoldError> {
+        if *pins == self.pins {
+            return Ok(());
+        }
+        require_supported(pins)?;
+        let same_measures = pins.profile.measures == self.pins.profile.measures;
+        let running = if same_measures { self.detectors.as_slice() } else { &[] };
+        let detectors = Detector::all(pins, models, running)?;
+        let before: Vec<_> = self.detectors.iter().map(|detector| detector.identity).collect();
+        self.decoder = Decoder::new(&pins.profile);
+        self.pins = pins.clone();
+        self.detectors = detectors;
+        self.carry_over(&before);
+        Ok(())
+    }
+
+    /// Folds a record of the log.
+    pub fn fold(&mut self, record: &LogRecord) -> Folded {
+        let position = self.partition.at(record.offset);
+        let ingested_at = to_micros(record.timestamp);
+        let decoded = match &record.payload {
+            Some(payload) => self.decoder.decode(payload),
+            None => Err(DecodeError::Tombstone),
+        };
+        match decoded {
+            Ok(mut reading) => {
+                reading.injected = injected(record);
+                let (is_duplicate, anomalies) = self.judge(&position, &reading);
+                Folded::Reading { reading: LakeReading { reading, position, ingested_at, is_duplicate }, anomalies }
+            }
+            Err(error) => Folded::DeadLetter(DeadLetter {
+                position,
+                key: record.key.clone(),
+                raw: record.payload.clone().unwrap_or_default(),
+                reason: error.to_string(),
+                seen_at: ingested_at,
+            }),
+        }
+    }
+
+    /// Folds a reading that the lake kept, as [`PartitionFold::fold`] folded its message: a dead letter leaves no trace
+    /// in the state, so the readings of a span in offset order rebuild it.
+    pub fn replay(&mut self, reading: &LakeReading) -> Vec<Anomaly> {
+        self.judge(&reading.position, &reading.reading).1
+    }
+
+    /// The pins of the running segment.
+    #[must_use]
+    pub const fn pins(&self) -> &Pins {
+        &self.pins
+    }
+
+    fn judge(&mut self, position: &SourcePosition, reading: &Reading) -> (bool, Vec<Anomaly>) {
+        let device = self.devices.touch(&reading.device, position.offset, self.detectors.len());
+        if device.seen.is_repeated(reading.event_time) {
+            return (true, Vec::new());
+        }
+        let verdicts = self.detectors.iter().zip(&mut device.detectors);
+        let anomalies = verdicts.filter_map(|(detector, state)| detector.judge(state, reading)).map(|verdict| {
+            let (stream, device) = (&self.partition.stream, reading.device.clone());
+            Anomaly::new(stream, position.clone(), device, reading.event_time, verdict, AnomalyOrigin::Speed)
+        });
+        (false, anomalies.collect())
+    }
+
+    /// Puts what the detectors of `before` remember in the places of those detectors that are the same.
+    fn carry_over(&mut self, before: &[super::detector::DetectorIdentity]) {
+        let from: Vec<Option<usize>> =
+            self.detectors.iter().map(|new| before.iter().position(|old| *old == new.identity)).collect();
+        if from.len() == before.len() && from.iter().enumerate().all(|(at, from)| *from == Some(at)) {
+            return;
+        }
+        for device in self.devices.states_mut() {
+            let mut old = std::mem::take(&mut device.detectors);
+            let carried = |from: &Option<usize>| from.and_then(|at| old.get_mut(at)).map(std::mem::take);
+            device.detectors = from.iter().map(carried).map(Option::<DetectorState>::unwrap_or_default).collect();
+        }
+    }
+}
+
+fn require_supported(pins: &Pins) -> Result<(), FoldError> {
+    let versions = [
+        ("decoder", pins.decoder_version, DECODER_VERSION),
+        ("kernels", pins.kernels_version, KERNELS_VERSION),
+    ];
+    match versions.into_iter().find(|(_, pinned, supported)| pinned != supported) {
+        Some((what, pinned, supported)) => Err(FoldError::UnsupportedPins { what, pinned, supported }),
+        None => Ok(()),
+    }
+}
+
+/// The instant as the lake keeps it, so that a row read back equals the row that was written.
+fn to_micros(instant: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(instant.timestamp_micros()).unwrap_or(instant)
+}
+
+fn injected(record: &LogRecord) -> Option<Box<str>> {
+    let (_, value) = record.headers.iter().find(|(name, _)| name == INJECTED_HEADER)?;
+    let kind = std::str::from_utf8(value).ok()?;
+    let is_name = !kind.is_empty() && kind.len() <= MAX_INJECTED_BYTES && !kind.chars().any(char::is_control);
+    is_name.then(|| kind.into())
+}

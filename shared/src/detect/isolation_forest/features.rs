@@ -1,0 +1,52 @@
+//! A reading as the numbers that a tree compares: robust units, in which every feature has median 0 and spread 1.
+
+use serde::{Deserialize, Serialize};
+
+/// Most features of a forest. A fixed length lets the compiler drop the bounds check of every comparison.
+pub(super) const MAX_FEATURES: usize = 16;
+
+/// One reading in robust units; features beyond the model's own are 0 and never compared.
+pub(super) type FeatureVector = [f32; MAX_FEATURES];
+
+/// What the training rows said of a feature.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeatureScale {
+    /// Name of the measure.
+    pub name: String,
+    /// Median of the training rows; it stands in for a missing value.
+    pub median: f64,
+    /// Distance between the quantiles 0.25 and 0.75, or what comes closest in rows that barely vary.
+    pub spread: f64,
+    /// Quantile 0.01 of the training rows.
+    pub low: f64,
+    /// Quantile 0.99 of the training rows.
+    pub high: f64,
+}
+
+impl FeatureScale {
+    /// The scale of a feature by its values, which need no order and are finite.
+    pub(super) fn of(name: &str, mut values: Vec<f64>) -> Self {
+        values.sort_unstable_by(f64::total_cmp);
+        let at = |level: f64| quantile(&values, level);
+        let spread = [at(0.75) - at(0.25), at(0.99) - at(0.01), at(1.0) - at(0.0)]
+            .into_iter()
+            .find(|spread| *spread > 0.0 && spread.is_finite())
+            .unwrap_or(1.0);
+        Self { name: name.to_owned(), median: at(0.5), spread, low: at(0.01), high: at(0.99) }
+    }
+
+    /// The value in robust units; a missing one is the median. Computed in f64, so that f32 keeps the digits that tell
+    /// the device's values apart and not those of a large offset.
+    pub(super) fn robust(&self, value: Option<f64>) -> f32 {
+        value.map_or(0.0, |value| ((value - self.median) / self.spread) as f32)
+    }
+}
+
+/// The quantile of ascending values, by linear interpolation; 0 of none.
+pub(super) fn quantile(sorted: &[f64], level: f64) -> f64 {
+    let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
+    let place = level * last as f64;
+    let below = place.floor() as usize;
+    let (low, high) = (sorted[below.min(last)], sorted[(below + 1).min(last)]);
+    low + (high - low) * (place - place.floor())
+}

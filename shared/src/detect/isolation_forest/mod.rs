@@ -1,0 +1,17 @@
+//! Isolation forest: a reading is an anomaly if few random cuts set it apart from the others.
+//!
+//! Source: Liu, Ting and Zhou (2008), "Isolation Forest", ICDM. `config` says what is judged, [`train()`] grows a
+//! [`IsolationForestModel`] from rows and a seed, `kernel` judges readings with it. A model is frozen: it is trained in
+//! batch, addressed by content and pinned at a cut. `features` turns a reading into the numbers that a tree compares.
+
+mod config;
+mod features;
+mod kernel;
+mod model;
+mod path_length;
+mod train;
+
+pub use config::IsolationForestConfig;
+pub use kernel::IsolationForest;
+pub use model::{IsolationForestModel, ModelProblem};
+pub use train::{ForestParams, TrainError, TrainingRows, train};

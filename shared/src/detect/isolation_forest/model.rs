@@ -1,0 +1,171 @@
+//! The model: perfect binary trees in flat arrays.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    features::{FeatureScale, FeatureVector, MAX_FEATURES},
+    path_length,
+};
+
+/// Raised when the serialised form changes; an older model is then read by the code that is kept for it.
+const MODEL_FORMAT: u32 = 1;
+
+/// Tallest tree: a sample of 4096.
+pub(super) const MAX_HEIGHT: u32 = 12;
+
+/// Most trees of a forest.
+pub(super) const MAX_TREES: u32 = 1000;
+
+/// A trained forest. It says nothing of when or from what it was trained: the manifest beside it does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IsolationForestModel {
+    pub(super) format: u32,
+    pub(super) features: Vec<FeatureScale>,
+    pub(super) sample_size: u32,
+    /// Cuts from the root to a leaf, the same on every path: a leaf that lies higher is repeated below.
+    pub(super) height: u32,
+    pub(super) trees: Vec<Tree>,
+    /// Mean paths of the training rows below which a reading is minor, warning and critical.
+    pub(super) alarm_paths: [f64; 3],
+}
+
+/// A tree of `2^height - 1` cuts in breadth-first order (the children of `i` are `2i+1` and `2i+2`) and `2^height`
+/// leaves. Every path takes as many steps, so the processor never guesses wrong where a path ends, and works on several
+/// trees at a time; a tree of height 8 takes 2.3 kB, and a hundred of them stay in the second-level cache.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Tree {
+    /// The feature that a node compares.
+    pub(super) cut_features: Vec<u8>,
+    /// Values from the cut on go right.
+    pub(super) cuts: Vec<f32>,
+    /// Path length of each leaf: its depth and the average path of the values that it holds.
+    pub(super) leaf_paths: Vec<f32>,
+}
+
+/// Bytes that are no model of this build.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ModelProblem {
+    /// They cannot be read.
+    #[error("not an isolation forest: {0}")]
+    Unreadable(String),
+    /// They were written by another version.
+    #[error("isolation forest of format {found}, this build reads {MODEL_FORMAT}; train it again")]
+    UnsupportedFormat {
+        /// Its format.
+        found: u32,
+    },
+    /// They can be read, but contradict themselves.
+    #[error("not a sound isolation forest: {0}")]
+    Unsound(&'static str),
+    /// A feature of the model is not a measure of the stream.
+    #[error("the model's feature `{0}` is not one of the stream's measures; train it again")]
+    UnknownFeature(String),
+}
+
+impl IsolationForestModel {
+    /// Puts a forest together.
+    pub(super) fn assemble(
+        features: Vec<FeatureScale>,
+        sample_size: u32,
+        height: u32,
+        trees: Vec<Tree>,
+        alarm_paths: [f64; 3],
+    ) -> Self {
+        Self { format: MODEL_FORMAT, features, sample_size, height, trees, alarm_paths }
+    }
+
+    /// The model's bytes; equal models have equal bytes, so [`crate::model::ModelId::of`] addresses them.
+    ///
+    /// # Errors
+    /// [`ModelProblem::Unreadable`], which would be a bug.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ModelProblem> {
+        postcard::to_stdvec(self).map_err(|error| ModelProblem::Unreadable(error.to_string()))
+    }
+
+    /// Reads and checks a model.
+    ///
+    /// # Errors
+    /// [`ModelProblem`]: whatever the bytes are, nothing else happens.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ModelProblem> {
+        let unreadable = |error: postcard::Error| ModelProblem::Unreadable(error.to_string());
+        let (format, _) = postcard::take_from_bytes::<u32>(bytes).map_err(unreadable)?;
+        if format != MODEL_FORMAT {
+            return Err(ModelProblem::UnsupportedFormat { found: format });
+        }
+        let model: Self = postcard::from_bytes(bytes).map_err(unreadable)?;
+        model.check()?;
+        Ok(model)
+    }
+
+    fn check(&self) -> Result<(), ModelProblem> {
+        let require = |holds: bool, what| if holds { Ok(()) } else { Err(ModelProblem::Unsound(what)) };
+        let features = self.features.len();
+        require((1..=MAX_FEATURES).contains(&features), "number of features")?;
+        require((1..=MAX_HEIGHT).contains(&self.height), "height")?;
+        require(!self.trees.is_empty() && self.trees.len() <= MAX_TREES as usize, "number of trees")?;
+        require((2..=1 << MAX_HEIGHT).contains(&self.sample_size), "sample size")?;
+        require(self.alarm_paths.iter().all(|path| path.is_finite()), "alarm paths")?;
+        let scales = |scale: &FeatureScale| scale.spread > 0.0 && (scale.median + scale.spread).is_finite();
+        require(self.features.iter().all(scales), "scale of a feature")?;
+        let leaves = 1_usize << self.height;
+        for tree in &self.trees {
+            let lengths = [tree.cut_features.len() + 1, tree.cuts.len() + 1, tree.leaf_paths.len()];
+            require(lengths == [leaves; 3], "size of a tree")?;
+            require(tree.cut_features.iter().all(|feature| usize::from(*feature) < features), "feature of a cut")?;
+            require(tree.leaf_paths.iter().all(|path| path.is_finite()), "path of a leaf")?;
+        }
+        Ok(())
+    }
+
+    /// Names of the features, in the model's order.
+    pub fn feature_names(&self) -> impl Iterator<Item = &str> {
+        self.features.iter().map(|feature| feature.name.as_str())
+    }
+
+    /// Rows that each tree was grown from.
+    #[must_use]
+    pub const fn sample_size(&self) -> u32 {
+        self.sample_size
+    }
+
+    /// The score from which a reading is an anomaly.
+    #[must_use]
+    pub fn threshold(&self) -> f64 {
+        self.score_of_path(self.alarm_paths[0])
+    }
+
+    /// Score of a reading, 0 to 1; `values` has one value per feature.
+    #[must_use]
+    pub fn score(&self, values: &[Option<f64>]) -> f64 {
+        self.score_of_path(self.mean_path(&self.vector(values.iter().copied())))
+    }
+
+    pub(super) fn score_of_path(&self, path: f64) -> f64 {
+        path_length::score(path, path_length::average(self.sample_size))
+    }
+
+    pub(super) fn vector(&self, values: impl Iterator<Item = Option<f64>>) -> FeatureVector {
+        let mut vector = [0.0; MAX_FEATURES];
+        for ((place, feature), value) in vector.iter_mut().zip(&self.features).zip(values) {
+            *place = feature.robust(value);
+        }
+        vector
+    }
+
+    /// Mean path length over the trees. The sum is in the order of the trees, so it has the same bits everywhere.
+    pub(super) fn mean_path(&self, vector: &FeatureVector) -> f64 {
+        let paths: f64 = self.trees.iter().map(|tree| f64::from(tree.path(vector, self.height))).sum();
+        paths / self.trees.len() as f64
+    }
+}
+
+impl Tree {
+    fn path(&self, vector: &FeatureVector, height: u32) -> f32 {
+        let mut node = 0;
+        for _ in 0..height {
+            let value = vector[usize::from(self.cut_features[node]) % MAX_FEATURES];
+            node = 2 * node + 1 + usize::from(value >= self.cuts[node]);
+        }
+        self.leaf_paths[node - self.cuts.len()]
+    }
+}

@@ -1,0 +1,142 @@
+//! The kernel: one window a measure, one verdict a reading.
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use super::{config::ThreeSigmaConfig, moments::RollingMoments};
+use crate::{
+    anomaly::{Explanation, Severity, Verdict},
+    detect::Kernel,
+    reading::Reading,
+    stream::StreamProfile,
+};
+
+/// Smallest standard deviation as a share of the mean's size, where the configuration names none. A value that stood
+/// still for the whole window would otherwise make the last digit an alarm.
+const DEFAULT_MIN_SD_SHARE: f64 = 0.01;
+
+/// Smallest standard deviation of all, so that no distance is divided by zero. In any unit it is below what a meter
+/// resolves.
+const MIN_SD: f64 = 1e-9;
+
+/// Largest score. Beyond it a number says nothing more, and an infinite one is no JSON.
+const MAX_DEVIATIONS: f64 = 1e6;
+
+/// Multiples of the alarm threshold from which an anomaly is a warning, then critical: 6 and 12 standard deviations
+/// for a threshold of 3.
+const SEVERITY_STEPS: [f64; 2] = [2.0, 4.0];
+
+/// The detector under one profile.
+#[derive(Debug, Clone)]
+pub struct ThreeSigma {
+    name: String,
+    measures: Vec<JudgedMeasure>,
+    window: usize,
+    min_readings: usize,
+    sigmas: f64,
+}
+
+#[derive(Debug, Clone)]
+struct JudgedMeasure {
+    index: usize,
+    name: String,
+    unit: String,
+    min_sd: Option<f64>,
+}
+
+/// What it remembers of a device: one window a measure, in the order of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ThreeSigmaState {
+    windows: SmallVec<[RollingMoments; 2]>,
+}
+
+/// A value beyond the limits.
+struct Finding<'a> {
+    measure: &'a JudgedMeasure,
+    value: f64,
+    mean: f64,
+    sd: f64,
+    deviations: f64,
+    readings: usize,
+}
+
+impl ThreeSigma {
+    /// The kernel of a configuration that is valid under the profile; a measure that the profile lacks is the error.
+    ///
+    /// # Errors
+    /// The name of the measure.
+    pub fn try_new(config: &ThreeSigmaConfig, profile: &StreamProfile) -> Result<Self, String> {
+        let judged = |name: &String| {
+            let index = profile.measure_index(name).ok_or_else(|| name.clone())?;
+            let unit = profile.measures[index].unit.clone();
+            Ok(JudgedMeasure { index, name: name.clone(), unit, min_sd: config.min_sd.get(name).copied() })
+        };
+        Ok(Self {
+            name: config.name.clone(),
+            measures: config.measures.iter().map(judged).collect::<Result<_, String>>()?,
+            window: config.window_readings.max(2) as usize,
+            min_readings: config.min_readings.max(2) as usize,
+            sigmas: config.sigmas,
+        })
+    }
+
+    fn verdict(&self, finding: &Finding<'_>) -> Verdict {
+        let Finding { measure, value, mean, sd, deviations, readings } = finding;
+        let side = if value > mean { "above" } else { "below" };
+        let (low, high) = (mean - self.sigmas * sd, mean + self.sigmas * sd);
+        let text = format!(
+            "{} of {value:.3} {unit} is {deviations:.1} standard deviations {side} the mean {mean:.3} {unit} of the last \
+             {readings} readings; {low:.3} to {high:.3} {unit} was expected",
+            measure.name,
+            unit = measure.unit,
+        );
+        Verdict {
+            detector: self.name.clone(),
+            score: *deviations,
+            threshold: self.sigmas,
+            severity: severity(deviations / self.sigmas),
+            model_id: None,
+            explanation: Explanation {
+                measure: measure.name.clone(),
+                observed: *value,
+                expected_low: Some(low),
+                expected_high: Some(high),
+                window_readings: *readings as u64,
+                text,
+            },
+        }
+    }
+}
+
+impl Kernel for ThreeSigma {
+    type State = ThreeSigmaState;
+
+    fn judge(&self, state: &mut ThreeSigmaState, reading: &Reading) -> Option<Verdict> {
+        state.windows.resize_with(self.measures.len(), RollingMoments::default);
+        let mut worst: Option<Finding<'_>> = None;
+        for (measure, window) in self.measures.iter().zip(&mut state.windows) {
+            let Some(value) = reading.measures.get(measure.index).copied().flatten() else { continue };
+            let readings = window.len();
+            let Some((mean, sd)) = window.mean_and_sd().filter(|_| readings >= self.min_readings) else {
+                window.push(value, self.window);
+                continue;
+            };
+            let sd = sd.max(measure.min_sd.unwrap_or(DEFAULT_MIN_SD_SHARE * mean.abs())).max(MIN_SD);
+            let deviations = ((value - mean) / sd).abs().min(MAX_DEVIATIONS);
+            let limit = self.sigmas * sd;
+            window.push(value.max(mean - limit).min(mean + limit), self.window);
+            if deviations > self.sigmas && worst.as_ref().is_none_or(|worst| deviations > worst.deviations) {
+                worst = Some(Finding { measure, value, mean, sd, deviations, readings });
+            }
+        }
+        worst.map(|finding| self.verdict(&finding))
+    }
+}
+
+fn severity(multiple: f64) -> Severity {
+    match SEVERITY_STEPS {
+        [_, critical] if multiple >= critical => Severity::Critical,
+        [warning, _] if multiple >= warning => Severity::Warning,
+        _ => Severity::Minor,
+    }
+}

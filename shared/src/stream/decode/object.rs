@@ -1,0 +1,298 @@
+//! One pass over a JSON object, straight into a reading.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
+use smallvec::{SmallVec, smallvec};
+
+use super::{DecodeError, Decoder, Field, Role, time};
+use crate::{
+    position::DeviceId,
+    reading::{Measures, Reading, Tags},
+    stream::profile::TimeFormat,
+};
+
+const KEY_FIX: &str = "name the device by a text of 1 to 200 characters or by a whole number";
+const MEASURE_FIX: &str = "send a finite number, or null, or leave it out if it is missing";
+const TAG_FIX: &str = "send a text of at most 200 characters, a number or true or false, or leave it out";
+
+/// Longest tag in characters; a tag is a name, and a roll-up group is made of them.
+const MAX_TAG_CHARS: usize = 200;
+
+/// The integers that an f64 holds exactly end here; a larger number in a key field may have been rounded.
+const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
+
+pub(super) fn decode(decoder: &Decoder, text: &str) -> Result<Reading, DecodeError> {
+    let mut draft = Draft {
+        device: None,
+        event_time: None,
+        measures: smallvec![None; decoder.measures],
+        tags: smallvec![None; decoder.tags],
+        seen: smallvec![false; decoder.fields.len()],
+        current: None,
+        problem: None,
+    };
+    let mut json = serde_json::Deserializer::from_str(text);
+    let walked = ObjectSeed { decoder, draft: &mut draft }.deserialize(&mut json).and_then(|()| json.end());
+    if let Err(error) = walked {
+        return Err(draft.explain(decoder, &error));
+    }
+    let missing = |role: &str, fix| {
+        let at = usize::from(role == "time");
+        DecodeError::MissingField { field: decoder.fields[at].name.clone(), fix }
+    };
+    Ok(Reading {
+        device: draft.device.ok_or_else(|| missing("key", "every reading names its device there"))?,
+        event_time: draft.event_time.ok_or_else(|| missing("time", "every reading says there when it was taken"))?,
+        measures: draft.measures,
+        tags: draft.tags,
+        injected: None,
+    })
+}
+
+/// A reading in the making, and what went wrong in it.
+struct Draft {
+    device: Option<DeviceId>,
+    event_time: Option<DateTime<Utc>>,
+    measures: Measures,
+    tags: Tags,
+    seen: SmallVec<[bool; 16]>,
+    /// The field whose value is being read.
+    current: Option<usize>,
+    /// serde carries its errors as text; ours wait here.
+    problem: Option<DecodeError>,
+}
+
+impl Draft {
+    fn explain(self, decoder: &Decoder, error: &serde_json::Error) -> DecodeError {
+        if let Some(problem) = self.problem {
+            return problem;
+        }
+        let reason = error.to_string();
+        match (self.current, error.classify()) {
+            // NaN, Infinity and 1e999 are no JSON, but whoever sent them wants to hear of the field.
+            (Some(index), Category::Syntax | Category::Data) => {
+                let Field { name, role } = &decoder.fields[index];
+                DecodeError::InvalidField { field: name.clone(), reason, fix: role.fix(decoder.time_format) }
+            }
+            (None, Category::Data) => DecodeError::NotAnObject { found: reason },
+            _ => DecodeError::NotJson { reason },
+        }
+    }
+}
+
+impl Role {
+    const fn fix(self, time_format: TimeFormat) -> &'static str {
+        match (self, time_format) {
+            (Self::Key, _) => KEY_FIX,
+            (Self::Time, TimeFormat::Rfc3339) => "write it as a text, such as \"2007-01-01T00:00:00Z\"",
+            (Self::Time, TimeFormat::EpochMillis) => time::MILLIS_FIX,
+            (Self::Time, TimeFormat::EpochSeconds) => time::SECONDS_FIX,
+            (Self::Measure(_), _) => MEASURE_FIX,
+            (Self::Tag(_), _) => TAG_FIX,
+        }
+    }
+}
+
+struct ObjectSeed<'a> {
+    decoder: &'a Decoder,
+    draft: &'a mut Draft,
+}
+
+impl<'de> DeserializeSeed<'de> for ObjectSeed<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ObjectSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let fields = &self.decoder.fields;
+        let mut hint = 0;
+        while let Some(found) = map.next_key_seed(NameSeed { fields, hint })? {
+            let Some(index) = found else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            hint = index + 1;
+            if std::mem::replace(&mut self.draft.seen[index], true) {
+                let field = fields[index].name.clone();
+                self.draft.problem = Some(DecodeError::RepeatedField { field });
+                return Err(de::Error::custom("repeated"));
+            }
+            self.draft.current = Some(index);
+            map.next_value_seed(ValueSeed { decoder: self.decoder, draft: self.draft, index })?;
+            self.draft.current = None;
+        }
+        Ok(())
+    }
+}
+
+/// Finds a field by name. Producers keep the order of their fields, so the search begins after the last one found.
+struct NameSeed<'a> {
+    fields: &'a [Field],
+    hint: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
+    type Value = Option<usize>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for NameSeed<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field name")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
+        let at = |field: &Field| *field.name == *name;
+        let (before, after) = self.fields.split_at(self.hint.min(self.fields.len()));
+        Ok(after.iter().position(at).map(|i| i + before.len()).or_else(|| before.iter().position(at)))
+    }
+}
+
+/// Puts one value into its place.
+struct ValueSeed<'a> {
+    decoder: &'a Decoder,
+    draft: &'a mut Draft,
+    index: usize,
+}
+
+impl ValueSeed<'_> {
+    fn refuse<E: de::Error>(self, reason: impl Into<String>) -> Result<(), E> {
+        let fix = self.decoder.fields[self.index].role.fix(self.decoder.time_format);
+        self.refuse_with((reason.into(), fix))
+    }
+
+    fn refuse_with<E: de::Error>(self, (reason, fix): time::TimeProblem) -> Result<(), E> {
+        let field = self.decoder.fields[self.index].name.clone();
+        self.draft.problem = Some(DecodeError::InvalidField { field, reason, fix });
+        Err(E::custom("refused"))
+    }
+
+    fn time<E: de::Error>(self, read: Result<DateTime<Utc>, time::TimeProblem>) -> Result<(), E> {
+        match read {
+            Ok(instant) => {
+                self.draft.event_time = Some(instant);
+                Ok(())
+            }
+            Err(problem) => self.refuse_with(problem),
+        }
+    }
+
+    fn text<E: de::Error>(self, text: &str) -> Result<(), E> {
+        match self.decoder.fields[self.index].role {
+            Role::Key => match DeviceId::parse(text) {
+                Ok(device) => {
+                    self.draft.device = Some(device);
+                    Ok(())
+                }
+                Err(error) => self.refuse(error.to_string()),
+            },
+            Role::Time if self.decoder.time_format == TimeFormat::Rfc3339 => self.time(time::from_text(text)),
+            Role::Time => self.refuse("it is a text, and the profile expects a number"),
+            Role::Measure(_) => self.refuse("it is a text, not a number"),
+            Role::Tag(tag) => {
+                if text.chars().count() > MAX_TAG_CHARS || text.chars().any(char::is_control) {
+                    return self.refuse("it is too long or has control characters");
+                }
+                self.draft.tags[tag] = Some(text.into());
+                Ok(())
+            }
+        }
+    }
+
+    fn whole_number<E: de::Error>(self, number: i64) -> Result<(), E> {
+        match (self.decoder.fields[self.index].role, self.decoder.time_format) {
+            (Role::Measure(measure), _) => {
+                self.draft.measures[measure] = Some(number as f64);
+                Ok(())
+            }
+            (Role::Key | Role::Tag(_), _) => self.text(&number.to_string()),
+            (Role::Time, TimeFormat::EpochMillis) => self.time(time::from_millis(number)),
+            (Role::Time, TimeFormat::EpochSeconds) => self.time(time::from_seconds(number as f64)),
+            (Role::Time, TimeFormat::Rfc3339) => self.refuse("it is a number, and the profile expects RFC 3339"),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ValueSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value of the field")
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<(), E> {
+        match (self.decoder.fields[self.index].role, self.decoder.time_format) {
+            _ if !number.is_finite() => self.refuse("the number is not finite"),
+            (Role::Measure(measure), _) => {
+                self.draft.measures[measure] = Some(number);
+                Ok(())
+            }
+            (Role::Tag(_), _) => self.text(&number.to_string()),
+            (Role::Time, TimeFormat::EpochSeconds) => self.time(time::from_seconds(number)),
+            // Some producers know no other number than the float.
+            _ if number.fract() == 0.0 && number.abs() <= EXACT_INTEGERS => self.whole_number(number as i64),
+            _ => self.refuse(format!("{number} is not a whole number")),
+        }
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<(), E> {
+        self.whole_number(number)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<(), E> {
+        match (i64::try_from(number), self.decoder.fields[self.index].role) {
+            (Ok(number), _) => self.whole_number(number),
+            (Err(_), Role::Key | Role::Tag(_)) => self.text(&number.to_string()),
+            (Err(_), _) => self.visit_f64(number as f64),
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<(), E> {
+        self.text(text)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        match self.decoder.fields[self.index].role {
+            Role::Key | Role::Time => self.refuse("it is null"),
+            Role::Measure(_) | Role::Tag(_) => Ok(()),
+        }
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
+        match self.decoder.fields[self.index].role {
+            Role::Tag(_) => self.text(if value { "true" } else { "false" }),
+            _ => self.refuse("it is true or false"),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        self.refuse("it is a list")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        self.refuse("it is an object")
+    }
+}
