@@ -15,6 +15,7 @@ use super::{
     Fetched, Log, LogError, LogRecord, NewRecord, ReadLimit, Watermarks,
     budget::{ReadBudget, weight},
     partitioner::partition_of,
+    topic::check_name,
 };
 use crate::{
     checkpoint::SourcePartition,
@@ -140,6 +141,7 @@ impl MemoryLog {
 #[async_trait]
 impl Log for MemoryLog {
     async fn create_topic(&self, topic: &str, partitions: u32) -> Result<(), LogError> {
+        check_name(topic)?;
         let source = source_of(topic)?;
         let made = || (0..partitions.max(1)).map(|_| Partition::default()).collect();
         self.reachable()?.topics.entry(source).or_insert_with(made);

@@ -9,6 +9,7 @@ pub mod kafka;
 pub mod memory;
 mod partitioner;
 pub mod sqlite;
+mod topic;
 
 use std::{sync::Arc, time::Duration};
 

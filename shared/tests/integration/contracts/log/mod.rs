@@ -1,6 +1,7 @@
 //! What every log promises. Each case runs on every implementation, on a fresh log.
 
 mod appending;
+mod embedded;
 mod reading;
 mod retention;
 mod subject;
@@ -52,4 +53,4 @@ macro_rules! contract_of {
     };
 }
 
-contract_of!(memory);
+contract_of!(memory, sqlite);

@@ -10,9 +10,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
     checkpoint::SourcePartition,
     clock::Clock,
-    log::{Fetched, LogRecord, NewRecord, ReadLimit, SharedLog, memory::MemoryLog},
+    log::{Fetched, LogRecord, NewRecord, ReadLimit, SharedLog, memory::MemoryLog, sqlite::SqliteLog},
     position::Offset,
 };
+use tempfile::TempDir;
 
 /// Long enough for a busy machine; a read that is woken never waits for it.
 pub const LONG: Duration = Duration::from_secs(20);
@@ -23,6 +24,8 @@ pub struct Subject {
     pub clock: Arc<SteppedClock>,
     /// Whether the log forgets when it is told to.
     pub trims: bool,
+    /// Removed with the subject.
+    _folder: Option<TempDir>,
 }
 
 /// A clock that moves when a test says so.
@@ -48,7 +51,14 @@ impl Clock for SteppedClock {
 impl Subject {
     pub async fn memory() -> Self {
         let clock = SteppedClock::new();
-        Self { log: Arc::new(MemoryLog::new(clock.clone())), clock, trims: true }
+        Self { log: Arc::new(MemoryLog::new(clock.clone())), clock, trims: true, _folder: None }
+    }
+
+    pub async fn sqlite() -> Self {
+        let clock = SteppedClock::new();
+        let folder = TempDir::new().unwrap();
+        let log = SqliteLog::open(folder.path().join("log.sqlite"), clock.clone()).await.unwrap();
+        Self { log: Arc::new(log), clock, trims: true, _folder: Some(folder) }
     }
 
     /// Makes a topic and gives its partitions.
