@@ -117,6 +117,14 @@ impl OwnerToken {
     }
 }
 
+impl std::str::FromStr for OwnerToken {
+    type Err = uuid::Error;
+    /// Takes a token that a store kept as its text.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
 impl fmt::Display for OwnerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

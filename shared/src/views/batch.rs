@@ -61,7 +61,8 @@ pub trait BatchViews: std::fmt::Debug + Send + Sync {
     /// The current boundary of a stream.
     async fn boundary(&self, stream: &StreamName) -> Result<Boundary, ViewsError>;
 
-    /// Stages rows for a later publication; nobody reads them yet. Called as often as there are chunks.
+    /// Stages rows for a later publication; nobody reads them yet. Called as often as there are chunks; a row that is
+    /// staged twice counts once, so a call whose answer was lost may be repeated.
     async fn stage_rollups(&self, stage: StageId, stream: &StreamName, rows: &[RollupRow]) -> Result<(), ViewsError>;
 
     /// Moves the boundary and replaces the windows in one transaction, if `expected` is still the boundary, no
@@ -78,7 +79,7 @@ pub trait BatchViews: std::fmt::Debug + Send + Sync {
     /// The partitions of log sources that speed ever claimed.
     async fn known_partitions(&self, stream: &StreamName) -> Result<Vec<PartitionId>, ViewsError>;
 
-    /// Anomalies of one partition in offset order; what `verify` compares a replay with.
+    /// Anomalies of one partition by offset, then detector; what `verify` compares a replay with.
     async fn anomalies_of(&self, partition: &PartitionId) -> Result<Vec<Anomaly>, ViewsError>;
 
     /// Adds a vintage; one with the same device, measure, issue and model is left as it is.
@@ -88,7 +89,7 @@ pub trait BatchViews: std::fmt::Debug + Send + Sync {
     async fn add_model(&self, manifest: &ModelManifest) -> Result<(), ViewsError>;
 
     /// From `at` on this model serves its kind of its stream: ends the period of the one before, in one transaction.
-    /// Promoting the serving one changes nothing. Returns whether something changed.
+    /// Promoting the serving one changes nothing. Returns whether something changed. An unknown model is refused.
     async fn promote_model(
         &self,
         stream: &StreamName,

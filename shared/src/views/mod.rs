@@ -1,20 +1,26 @@
 //! The door to the views: what speed applies, what batch publishes, what serving reads.
 //!
-//! [`sqlite::SqliteViews`] is embedded (and, in memory, the twin for tests), [`postgres::PostgresViews`] is for
-//! production; both pass `shared/tests/integration/contracts/views.rs`. The traits are cut by who needs them: [`SpeedViews`], [`BatchViews`],
-//! [`ServingViews`].
+//! The traits are cut by who needs them: [`SpeedViews`], [`BatchViews`], [`ServingViews`]. [`sqlite::SqliteViews`] is
+//! embedded (and, in memory, the twin for tests), [`postgres::PostgresViews`] is for production; [`open()`] chooses by
+//! URL. Both pass `shared/tests/integration/contracts/views.rs`, and both are the statements of `sql/` on a driver.
+//! Instants are kept in whole microseconds, and SQLite knows the years 0 to 9999 only.
 
 mod batch;
 mod error;
+mod migrations;
+mod open;
 pub mod postgres;
 mod serving;
 mod speed;
+mod sql;
 pub mod sqlite;
+mod translate;
 
 use std::sync::Arc;
 
 pub use batch::{BatchViews, Publication, PublishOutcome, ReplacedWindows, StageId};
 pub use error::ViewsError;
+pub use open::open;
 pub use serving::{
     AnomalyCursor, AnomalyFilter, AnomalyPage, BoundaryInfo, LayerCounts, ServedModel, ServingViews, UsageQuery,
     UsageResult, UsageWindow,

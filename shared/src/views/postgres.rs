@@ -1,1 +1,218 @@
-//! Landing in the next commit.
+//! The views of production: Postgres.
+//!
+//! Sessions give up after five seconds of waiting for a lock, and the server ends a transaction that idles as long, so
+//! that a paused owner cannot hold a partition.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, PgPool, Postgres, Transaction,
+    postgres::{PgArguments, PgConnectOptions, PgPoolOptions},
+    query::Query,
+};
+
+use super::{
+    ViewsError, migrations,
+    sql::{Bulk, Database, Row, Session, SqlViews, Statement, Value},
+    translate::{from_migration, translate},
+};
+use crate::clock::SystemClock;
+
+/// For `lock_timeout` and `idle_in_transaction_session_timeout`.
+const SESSION_TIMEOUT: &str = "5s";
+
+/// Enough for the partitions of a member or the requests of a replica; a server takes 100 by default.
+const CONNECTIONS: u32 = 10;
+
+/// How long a call waits for a connection before it says that the views are away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Rows of one statement at most: about a megabyte of arrays.
+const BULK_ROWS: usize = 8192;
+
+/// The views in Postgres.
+pub type PostgresViews = SqlViews<PostgresDatabase>;
+
+impl PostgresViews {
+    /// Connects to `postgres://user:password@host:port/database?sslmode=...` and brings the schema to what this build
+    /// knows.
+    ///
+    /// # Errors
+    /// [`ViewsError::BadUrl`], [`ViewsError::Unavailable`] if nobody answers, [`ViewsError::Refused`] if the server
+    /// says no, [`ViewsError::Schema`] if the schema is of another build.
+    pub async fn connect(url: &str) -> Result<Self, ViewsError> {
+        let options: PgConnectOptions = url.parse().map_err(|_| ViewsError::BadUrl {
+            reason: "write postgres://user:password@host:port/database?sslmode=verify-full".to_owned(),
+        })?;
+        let options = options
+            .application_name("kilowatch")
+            .options([("lock_timeout", SESSION_TIMEOUT), ("idle_in_transaction_session_timeout", SESSION_TIMEOUT)])
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await
+            .map_err(translate)?;
+        let database = PostgresDatabase { pool };
+        database.migrate().await?;
+        Ok(Self { database, clock: Arc::new(SystemClock) })
+    }
+}
+
+/// The connections to one database.
+#[derive(Debug)]
+pub struct PostgresDatabase {
+    pool: PgPool,
+}
+
+#[async_trait]
+impl Database for PostgresDatabase {
+    async fn write(&self) -> Result<Box<dyn Session>, ViewsError> {
+        let begin = self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED");
+        Ok(Box::new(PostgresSession(begin.await.map_err(translate)?)))
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Session>, ViewsError> {
+        let begin = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
+        Ok(Box::new(PostgresSession(begin.await.map_err(translate)?)))
+    }
+
+    async fn fetch(&self, statement: Statement) -> Result<Vec<Row>, ViewsError> {
+        let rows = query(statement).fetch_all(&self.pool).await.map_err(translate)?;
+        Ok(rows.into_iter().map(Row::Postgres).collect())
+    }
+
+    async fn migrate(&self) -> Result<(), ViewsError> {
+        let migrator = migrations::postgres();
+        let mut connection = self.pool.acquire().await.map_err(translate)?;
+        // `run` is this after `acquire`, whose lifetimes a boxed future cannot express.
+        let outcome = migrator.run_direct(None, &mut *connection, false).await.map_err(from_migration);
+        if outcome.is_err() {
+            // The migrator's advisory lock is the session's, and an error leaves it held.
+            connection.close().await.map_err(translate)?;
+        }
+        outcome
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+struct PostgresSession(Transaction<'static, Postgres>);
+
+#[async_trait]
+impl Session for PostgresSession {
+    async fn execute(&mut self, statement: Statement) -> Result<u64, ViewsError> {
+        Ok(query(statement).execute(&mut *self.0).await.map_err(translate)?.rows_affected())
+    }
+
+    async fn fetch(&mut self, statement: Statement) -> Result<Vec<Row>, ViewsError> {
+        let rows = query(statement).fetch_all(&mut *self.0).await.map_err(translate)?;
+        Ok(rows.into_iter().map(Row::Postgres).collect())
+    }
+
+    async fn bulk(&mut self, bulk: Bulk) -> Result<u64, ViewsError> {
+        let (before, after, mut rows) = bulk.into_parts();
+        let mut changed = 0;
+        while !rows.is_empty() {
+            let rest = rows.split_off(rows.len().min(BULK_ROWS));
+            let columns = columns(rows);
+            let arrays: Vec<String> =
+                columns.iter().enumerate().map(|(i, column)| format!("${}::{}", i + 1, column.sql_type())).collect();
+            let text = format!("{before}SELECT * FROM UNNEST({}){after}", arrays.join(", "));
+            let query = columns.into_iter().fold(sqlx::query(AssertSqlSafe(text)), |query, column| column.bind(query));
+            changed += query.execute(&mut *self.0).await.map_err(translate)?.rows_affected();
+            rows = rest;
+        }
+        Ok(changed)
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), ViewsError> {
+        self.0.commit().await.map_err(translate)
+    }
+}
+
+type PostgresQuery = Query<'static, Postgres, PgArguments>;
+
+fn query(statement: Statement) -> PostgresQuery {
+    let (text, values) = statement.into_parts();
+    values.into_iter().fold(sqlx::query(AssertSqlSafe(text)), |query, value| match value {
+        Value::Text(value) => query.bind(value.map(without_nul)),
+        Value::Int(value) => query.bind(value),
+        Value::Real(value) => query.bind(value),
+        Value::Time(value) => query.bind(value),
+        Value::Bytes(value) => query.bind(value),
+    })
+}
+
+/// A column of many rows: one array, one parameter.
+enum Column {
+    Text(Vec<Option<String>>),
+    Int(Vec<Option<i64>>),
+    Real(Vec<Option<f64>>),
+    Time(Vec<Option<chrono::DateTime<chrono::Utc>>>),
+    Bytes(Vec<Option<Vec<u8>>>),
+}
+
+impl Column {
+    fn of_type(value: &Value, rows: usize) -> Self {
+        match value {
+            Value::Text(_) => Self::Text(Vec::with_capacity(rows)),
+            Value::Int(_) => Self::Int(Vec::with_capacity(rows)),
+            Value::Real(_) => Self::Real(Vec::with_capacity(rows)),
+            Value::Time(_) => Self::Time(Vec::with_capacity(rows)),
+            Value::Bytes(_) => Self::Bytes(Vec::with_capacity(rows)),
+        }
+    }
+
+    fn push(&mut self, value: Value) {
+        match (self, value) {
+            (Self::Text(column), Value::Text(value)) => column.push(value.map(without_nul)),
+            (Self::Int(column), Value::Int(value)) => column.push(value),
+            (Self::Real(column), Value::Real(value)) => column.push(value),
+            (Self::Time(column), Value::Time(value)) => column.push(value),
+            (Self::Bytes(column), Value::Bytes(value)) => column.push(value),
+            // Rows of one statement have one shape; the server refuses arrays of different lengths.
+            _ => {}
+        }
+    }
+
+    const fn sql_type(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text[]",
+            Self::Int(_) => "bigint[]",
+            Self::Real(_) => "float8[]",
+            Self::Time(_) => "timestamptz[]",
+            Self::Bytes(_) => "bytea[]",
+        }
+    }
+
+    fn bind(self, query: PostgresQuery) -> PostgresQuery {
+        match self {
+            Self::Text(column) => query.bind(column),
+            Self::Int(column) => query.bind(column),
+            Self::Real(column) => query.bind(column),
+            Self::Time(column) => query.bind(column),
+            Self::Bytes(column) => query.bind(column),
+        }
+    }
+}
+
+fn columns(rows: Vec<Vec<Value>>) -> Vec<Column> {
+    let mut columns: Vec<Column> =
+        rows.first().into_iter().flatten().map(|value| Column::of_type(value, rows.len())).collect();
+    for row in rows {
+        for (column, value) in columns.iter_mut().zip(row) {
+            column.push(value);
+        }
+    }
+    columns
+}
+
+/// A Postgres text cannot hold U+0000, which a tag or a reason may contain: it becomes the replacement character.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}

@@ -159,7 +159,8 @@ pub trait ServingViews: std::fmt::Debug + Send + Sync {
     /// How much there is. `measure` is the one whose batch values are counted.
     async fn counts(&self, stream: &StreamName, measure: &str, window_secs: u32) -> Result<LayerCounts, ViewsError>;
 
-    /// Devices with the newest event time that any layer saw, by id, at most `limit`, after `after`.
+    /// Devices with the newest event time that any layer saw, by id, at most `limit`, after `after`. Of a device that
+    /// only batch saw, it is the start of its newest window.
     async fn list_devices(
         &self,
         stream: &StreamName,

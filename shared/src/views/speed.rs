@@ -81,7 +81,12 @@ pub trait SpeedViews: std::fmt::Debug + Send + Sync {
 
     /// Applies the effects and moves A from `span.from` to `span.to` in one transaction, whose first statement is
     /// `A := span.to where owner = owner and A = span.from`: readers see all or nothing. An empty span with a cut
-    /// records the cut alone (a cut that is there already is kept as it is).
+    /// records the cut alone (a cut that is there already is kept as it is). Anomalies and dead letters that are there
+    /// already are replays and stay as they are.
+    ///
+    /// # Errors
+    /// [`ViewsError::Refused`] for a span that ends before it begins or crosses a recorded cut, or a cut elsewhere than
+    /// at its end; nothing changed.
     async fn apply(
         &self,
         partition: &PartitionId,

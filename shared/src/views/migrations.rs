@@ -1,0 +1,35 @@
+//! The schema's steps, embedded in the binary.
+//!
+//! A step expands first and contracts a release later, so a build may run beside one that is a step ahead: applied
+//! steps that it does not know are no error to it.
+
+use std::borrow::Cow;
+
+use sqlx::{
+    SqlSafeStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
+
+const SQLITE: [(i64, &str, &str); 1] = [(1, "views", include_str!("../../migrations/sqlite/0001_views.sql"))];
+
+const POSTGRES: [(i64, &str, &str); 1] = [(1, "views", include_str!("../../migrations/postgres/0001_views.sql"))];
+
+/// The steps of SQLite.
+pub fn sqlite() -> Migrator {
+    migrator(&SQLITE)
+}
+
+/// The steps of Postgres.
+pub fn postgres() -> Migrator {
+    migrator(&POSTGRES)
+}
+
+fn migrator(steps: &'static [(i64, &'static str, &'static str)]) -> Migrator {
+    let steps = steps.iter().map(|(version, description, text)| {
+        let description = Cow::Borrowed(*description);
+        Migration::new(*version, description, MigrationType::Simple, (*text).into_sql_str(), false)
+    });
+    let mut migrator = Migrator::with_migrations(steps.collect());
+    migrator.set_ignore_missing(true);
+    migrator
+}

@@ -1,0 +1,97 @@
+//! The views in SQL, written once for both databases.
+//!
+//! [`speed`], [`batch`] and [`serving`] keep the promises of the traits: which steps make one transaction. A step is a
+//! function of the file of its table ([`partitions`], [`rollups`], [`publication`], [`anomalies`], ...) that asks a
+//! [`Session`] to run a [`Statement`]. Both databases take `$1`, `ON CONFLICT` and `RETURNING`; what differs between
+//! them (how to begin, how to list rows, how an instant is stored) is behind [`Database`] and [`Session`].
+
+mod anomalies;
+mod batch;
+mod dead_letters;
+mod devices;
+mod forecasts;
+pub mod instant;
+mod job_runs;
+mod models;
+mod partitions;
+mod publication;
+mod rollups;
+pub mod row;
+mod serving;
+mod speed;
+pub mod statement;
+
+use async_trait::async_trait;
+
+pub use row::Row;
+pub use statement::{Bulk, Statement, Value};
+
+use super::ViewsError;
+use crate::clock::SharedClock;
+
+/// A transaction. Dropped without [`Session::commit`], it leaves no trace.
+#[async_trait]
+pub trait Session: Send {
+    /// Runs a statement; returns how many rows it changed.
+    async fn execute(&mut self, statement: Statement) -> Result<u64, ViewsError>;
+
+    /// Runs a statement; returns its rows.
+    async fn fetch(&mut self, statement: Statement) -> Result<Vec<Row>, ViewsError>;
+
+    /// Runs a statement over many rows; returns how many rows it changed. No row, no statement.
+    async fn bulk(&mut self, bulk: Bulk) -> Result<u64, ViewsError>;
+
+    /// Makes everything durable and visible at once.
+    async fn commit(self: Box<Self>) -> Result<(), ViewsError>;
+
+    /// Runs a statement that gives at most one row.
+    async fn fetch_optional(&mut self, statement: Statement) -> Result<Option<Row>, ViewsError> {
+        Ok(self.fetch(statement).await?.into_iter().next())
+    }
+}
+
+/// A database that sessions can be opened on.
+#[async_trait]
+pub trait Database: std::fmt::Debug + Send + Sync + 'static {
+    /// Begins a transaction that may write. Its statements see what others committed before them.
+    async fn write(&self) -> Result<Box<dyn Session>, ViewsError>;
+
+    /// Begins a transaction that only reads; all its statements see one state.
+    async fn snapshot(&self) -> Result<Box<dyn Session>, ViewsError>;
+
+    /// Runs one reading statement on its own.
+    async fn fetch(&self, statement: Statement) -> Result<Vec<Row>, ViewsError>;
+
+    /// Runs one reading statement that gives at most one row.
+    async fn fetch_optional(&self, statement: Statement) -> Result<Option<Row>, ViewsError> {
+        Ok(self.fetch(statement).await?.into_iter().next())
+    }
+
+    /// Brings the schema to what this build knows. Several processes may do so at once.
+    async fn migrate(&self) -> Result<(), ViewsError>;
+
+    /// Ends all sessions.
+    async fn close(&self);
+}
+
+/// The views on a database.
+#[derive(Debug)]
+pub struct SqlViews<D: Database> {
+    pub(super) database: D,
+    /// Stamps publications and stages; no answer depends on it.
+    pub(super) clock: SharedClock,
+}
+
+impl<D: Database> SqlViews<D> {
+    /// Takes the times of publications and stages from `clock`, not from the machine.
+    #[must_use]
+    pub fn with_clock(mut self, clock: SharedClock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Ends all sessions; every call after it fails with [`ViewsError::Unavailable`].
+    pub async fn close(&self) {
+        self.database.close().await;
+    }
+}

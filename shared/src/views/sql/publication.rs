@@ -1,0 +1,194 @@
+//! The boundary, the stage, and the move of one and the other that makes a publication.
+
+use chrono::{DateTime, Utc};
+
+use super::{Bulk, Session, Statement, Value, devices, partitions, rollups};
+use crate::{
+    checkpoint::{Boundary, SourcePartition},
+    position::{Offset, PartitionId, StreamName},
+    rollup::RollupRow,
+    views::{BoundaryInfo, Publication, ReplacedWindows, StageId, ViewsError},
+};
+
+/// The boundary of a stream, and when it was published.
+pub async fn boundary(session: &mut dyn Session, stream: &StreamName) -> Result<BoundaryInfo, ViewsError> {
+    let published = Statement::new("SELECT lake_version, published_at FROM boundaries WHERE stream = $1");
+    let row = session.fetch_optional(published.bind(stream.as_str())).await?;
+    let (lake_version, published_at) = match row {
+        Some(row) => (row.optional_int("lake_version")?, row.optional_time("published_at")?),
+        None => (None, None),
+    };
+    let ends = Statement::new(
+        "SELECT source, source_partition, boundary_offset FROM boundary_partitions WHERE stream = $1",
+    );
+    let rows = session.fetch(ends.bind(stream.as_str())).await?;
+    let partitions = rows
+        .iter()
+        .map(|row| {
+            let partition =
+                SourcePartition { source: row.source()?, partition: row.small("source_partition")? };
+            Ok((partition, row.offset("boundary_offset")?))
+        })
+        .collect::<Result<_, ViewsError>>()?;
+    Ok(BoundaryInfo { boundary: Boundary { lake_version, partitions }, published_at })
+}
+
+/// Puts rows on the stage; a row that is there already is replaced, so that a try whose answer was lost may be repeated.
+pub async fn stage(
+    session: &mut dyn Session,
+    stage: StageId,
+    stream: &StreamName,
+    rows: &[RollupRow],
+    now: DateTime<Utc>,
+) -> Result<(), ViewsError> {
+    let rows = rows
+        .iter()
+        .map(|row| {
+            let mut values = rollups::key_values(stream, &row.key);
+            values.extend(rollups::partial_values(&row.partial));
+            values.extend([stage.0.to_string().into(), now.into()]);
+            values
+        })
+        .collect();
+    session
+        .bulk(Bulk::new(
+            "INSERT INTO rollup_stage (stream, device_id, window_secs, window_start, measure, group_key,
+                 value_count, value_sum, value_min, value_max, value_sum_squares, stage_id, staged_at)
+             {rows}
+             ON CONFLICT (stage_id, stream, device_id, window_secs, window_start, measure, group_key)
+             DO UPDATE SET value_count = excluded.value_count, value_sum = excluded.value_sum,
+                 value_min = excluded.value_min, value_max = excluded.value_max,
+                 value_sum_squares = excluded.value_sum_squares, staged_at = excluded.staged_at",
+            rows,
+        ))
+        .await?;
+    Ok(())
+}
+
+/// Takes the boundary's row, which no other publication can have before this transaction ends.
+pub async fn lock_boundary(session: &mut dyn Session, stream: &StreamName) -> Result<(), ViewsError> {
+    let statement = Statement::new(
+        "INSERT INTO boundaries (stream) VALUES ($1) ON CONFLICT (stream) DO UPDATE SET stream = excluded.stream",
+    );
+    session.execute(statement.bind(stream.as_str())).await?;
+    Ok(())
+}
+
+/// Why the publication must not happen, if so. The boundary's row is locked.
+pub async fn objection(
+    session: &mut dyn Session,
+    publication: &Publication,
+) -> Result<Option<String>, ViewsError> {
+    let current = boundary(session, &publication.stream).await?.boundary;
+    if current != publication.expected {
+        return Ok(Some("the boundary is not the expected one any more: another job published meanwhile".to_owned()));
+    }
+    for (partition, end) in &current.partitions {
+        match publication.next.partitions.get(partition) {
+            Some(next) if next >= end => {}
+            Some(next) => return Ok(Some(format!("{} would go back from {end} to {next}", String::from(partition.clone())))),
+            None => return Ok(Some(format!("{} would be forgotten", String::from(partition.clone())))),
+        }
+    }
+    for (partition, end) in &publication.next.partitions {
+        let moved = current.partitions.get(partition) != Some(end);
+        if moved && !is_cut(session, &publication.stream, partition, *end).await? {
+            return Ok(Some(format!("{end} is not a recorded cut of {}", String::from(partition.clone()))));
+        }
+    }
+    Ok(None)
+}
+
+/// Puts the staged rows in the place of what they replace, and moves the boundary.
+pub async fn replace(
+    session: &mut dyn Session,
+    publication: &Publication,
+    now: DateTime<Utc>,
+) -> Result<(), ViewsError> {
+    let stream = &publication.stream;
+    match &publication.replaces {
+        ReplacedWindows::All => {
+            let statement = Statement::new("DELETE FROM rollup_batch WHERE stream = $1");
+            session.execute(statement.bind(stream.as_str())).await?;
+            devices::forget_batch(session, stream).await?;
+        }
+        ReplacedWindows::Touched(windows) => {
+            let rows = windows
+                .iter()
+                .map(|(device, window_secs, start)| -> Vec<Value> {
+                    vec![stream.as_str().into(), device.as_str().into(), (*window_secs).into(), (*start).into()]
+                })
+                .collect();
+            session
+                .bulk(Bulk::new(
+                    "DELETE FROM rollup_batch WHERE (stream, device_id, window_secs, window_start) IN ({rows})",
+                    rows,
+                ))
+                .await?;
+        }
+    }
+    // A staged window that is not among the replaced ones replaces what is there all the same.
+    let fill = Statement::new(
+        "INSERT INTO rollup_batch (stream, device_id, window_secs, window_start, measure, group_key,
+             value_count, value_sum, value_min, value_max, value_sum_squares)
+         SELECT stream, device_id, window_secs, window_start, measure, group_key,
+             value_count, value_sum, value_min, value_max, value_sum_squares
+         FROM rollup_stage WHERE stage_id = $1 AND stream = $2
+         ON CONFLICT (stream, device_id, window_secs, window_start, measure, group_key)
+         DO UPDATE SET value_count = excluded.value_count, value_sum = excluded.value_sum,
+             value_min = excluded.value_min, value_max = excluded.value_max,
+             value_sum_squares = excluded.value_sum_squares",
+    );
+    session.execute(fill.bind(publication.stage.0.to_string()).bind(stream.as_str())).await?;
+    devices::seen_in_stage(session, stream, publication.stage).await?;
+    let moved = Statement::new("UPDATE boundaries SET lake_version = $2, published_at = $3 WHERE stream = $1")
+        .bind(stream.as_str())
+        .bind(publication.next.lake_version)
+        .bind(now);
+    session.execute(moved).await?;
+    let ends = publication
+        .next
+        .partitions
+        .iter()
+        .map(|(partition, end)| -> Vec<Value> {
+            vec![
+                stream.as_str().into(),
+                partition.source.as_str().into(),
+                partition.partition.into(),
+                end.as_i64().into(),
+            ]
+        })
+        .collect();
+    session
+        .bulk(Bulk::new(
+            "INSERT INTO boundary_partitions (stream, source, source_partition, boundary_offset) {rows}
+             ON CONFLICT (stream, source, source_partition)
+             DO UPDATE SET boundary_offset = excluded.boundary_offset",
+            ends,
+        ))
+        .await?;
+    Ok(())
+}
+
+/// Clears a stage.
+pub async fn drop_stage(session: &mut dyn Session, stage: StageId) -> Result<(), ViewsError> {
+    let statement = Statement::new("DELETE FROM rollup_stage WHERE stage_id = $1");
+    session.execute(statement.bind(stage.0.to_string())).await?;
+    Ok(())
+}
+
+/// Clears what was staged before `before`: its job is gone.
+pub async fn drop_stages_before(session: &mut dyn Session, before: DateTime<Utc>) -> Result<u64, ViewsError> {
+    session.execute(Statement::new("DELETE FROM rollup_stage WHERE staged_at < $1").bind(before)).await
+}
+
+async fn is_cut(
+    session: &mut dyn Session,
+    stream: &StreamName,
+    partition: &SourcePartition,
+    offset: Offset,
+) -> Result<bool, ViewsError> {
+    let partition =
+        PartitionId { stream: stream.clone(), source: partition.source.clone(), partition: partition.partition };
+    Ok(partitions::last_cut_at_or_below(session, &partition, offset).await? == Some(offset))
+}

@@ -1,0 +1,149 @@
+//! Roll-ups of speed, and their merge with those of batch.
+
+use std::collections::BTreeMap;
+
+use super::{Bulk, Session, Statement, Value, partitions};
+use crate::{
+    position::{Offset, PartitionId, StreamName},
+    rollup::{Partial, RollupKey, RollupRow},
+    views::{UsageQuery, UsageWindow, ViewsError},
+};
+
+/// Adds what windows gain in the segment that the cut `tag` opened.
+pub async fn add_deltas(
+    session: &mut dyn Session,
+    partition: &PartitionId,
+    tag: Offset,
+    deltas: &[RollupRow],
+) -> Result<(), ViewsError> {
+    let rows = one_a_key(deltas)
+        .into_iter()
+        .map(|(key, partial)| {
+            let mut row = key_values(&partition.stream, key);
+            row.extend([
+                partition.source.as_str().into(),
+                partition.partition.into(),
+                tag.as_i64().into(),
+            ]);
+            row.extend(partial_values(&partial));
+            row
+        })
+        .collect();
+    session
+        .bulk(Bulk::new(
+            "INSERT INTO rollup_speed (stream, device_id, window_secs, window_start, measure, group_key,
+                 source, source_partition, tag, value_count, value_sum, value_min, value_max, value_sum_squares)
+             {rows}
+             ON CONFLICT (stream, device_id, window_secs, window_start, measure, group_key, source, source_partition, tag)
+             DO UPDATE SET value_count = rollup_speed.value_count + excluded.value_count,
+                 value_sum = rollup_speed.value_sum + excluded.value_sum,
+                 value_min = CASE WHEN excluded.value_min < rollup_speed.value_min
+                     THEN excluded.value_min ELSE rollup_speed.value_min END,
+                 value_max = CASE WHEN excluded.value_max > rollup_speed.value_max
+                     THEN excluded.value_max ELSE rollup_speed.value_max END,
+                 value_sum_squares = rollup_speed.value_sum_squares + excluded.value_sum_squares",
+            rows,
+        ))
+        .await?;
+    Ok(())
+}
+
+/// The merged windows: batch rows, and the speed rows whose tag is at or above their partition's boundary.
+pub async fn merged(session: &mut dyn Session, query: &UsageQuery) -> Result<Vec<UsageWindow>, ViewsError> {
+    let mut statement = Statement::new(
+        "SELECT window_start, CAST(SUM(value_count) AS BIGINT) AS value_count, SUM(value_sum) AS value_sum,
+             MIN(value_min) AS value_min, MAX(value_max) AS value_max, SUM(value_sum_squares) AS value_sum_squares,
+             CAST(SUM(batch_count) AS BIGINT) AS batch_count
+         FROM (
+             SELECT window_start, value_count, value_sum, value_min, value_max, value_sum_squares,
+                 value_count AS batch_count
+             FROM rollup_batch
+             WHERE stream = $1 AND window_secs = $2 AND measure = $3 AND window_start >= $4 AND window_start < $5",
+    )
+    .bind(query.stream.as_str())
+    .bind(query.window_secs)
+    .bind(query.measure.as_str())
+    .bind(query.from)
+    .bind(query.until);
+    if let Some(device) = &query.device {
+        statement.push_bind(" AND device_id = ", device.as_str());
+    }
+    statement.push(
+        " UNION ALL
+             SELECT s.window_start, s.value_count, s.value_sum, s.value_min, s.value_max, s.value_sum_squares,
+                 0 AS batch_count
+             FROM rollup_speed s
+             LEFT JOIN boundary_partitions b
+                 ON b.stream = s.stream AND b.source = s.source AND b.source_partition = s.source_partition
+             WHERE s.stream = $1 AND s.window_secs = $2 AND s.measure = $3
+                 AND s.window_start >= $4 AND s.window_start < $5
+                 AND (b.boundary_offset IS NULL OR s.tag >= b.boundary_offset)",
+    );
+    if query.device.is_some() {
+        // The device is the sixth parameter of the first half.
+        statement.push(" AND s.device_id = $6");
+    }
+    statement.push_bind(
+        " ) layers GROUP BY window_start HAVING SUM(value_count) > 0 ORDER BY window_start LIMIT ",
+        query.limit,
+    );
+    let rows = session.fetch(statement).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(UsageWindow {
+                start: row.time("window_start")?,
+                partial: row.partial()?,
+                batch_count: row.count("batch_count")?,
+            })
+        })
+        .collect()
+}
+
+/// Deletes the speed rows that batch has seen. The boundary is read in the very statement: one that a job remembers
+/// may be newer than what a restored backup holds.
+pub async fn drop_seen(session: &mut dyn Session, partition: &PartitionId) -> Result<u64, ViewsError> {
+    let statement = partitions::of(
+        "DELETE FROM rollup_speed WHERE stream = $1 AND source = $2 AND source_partition = $3 AND tag <
+             (SELECT boundary_offset FROM boundary_partitions
+              WHERE stream = $1 AND source = $2 AND source_partition = $3)",
+        partition,
+    );
+    session.execute(statement).await
+}
+
+/// The six columns of a window's key.
+pub fn key_values(stream: &StreamName, key: &RollupKey) -> Vec<Value> {
+    let mut values = Vec::with_capacity(14);
+    values.extend([
+        stream.as_str().into(),
+        key.device.as_str().into(),
+        key.window_secs.into(),
+        key.window_start.into(),
+        key.measure.as_str().into(),
+        key.group.as_str().into(),
+    ]);
+    values
+}
+
+/// The five columns of a partial.
+pub fn partial_values(partial: &Partial) -> [Value; 5] {
+    [
+        partial.count.into(),
+        partial.sum.into(),
+        partial.min.into(),
+        partial.max.into(),
+        partial.sum_squares.into(),
+    ]
+}
+
+/// One statement may not touch a row twice (Postgres), and rows locked in one order cannot deadlock.
+fn one_a_key(deltas: &[RollupRow]) -> BTreeMap<&RollupKey, Partial> {
+    let mut merged = BTreeMap::new();
+    for delta in deltas {
+        merged
+            .entry(&delta.key)
+            .and_modify(|partial: &mut Partial| partial.merge(&delta.partial))
+            .or_insert(delta.partial);
+    }
+    merged
+}
