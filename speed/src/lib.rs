@@ -1,1 +1,3 @@
 //! speed
+
+pub mod simulate;

@@ -19,6 +19,12 @@ const DEFAULT_MIN_SD_SHARE: f64 = 0.01;
 /// resolves.
 const MIN_SD: f64 = 1e-9;
 
+/// Values enter the window clipped to this many alarm limits from the mean. On the UCI household's minutes without a
+/// floor, clipping at one limit let a heater that came on alarm for hours (12 % of all readings, 4 % unclipped), because
+/// the window learned the new level too slowly; from two limits on the rate is that of the unclipped window, and a
+/// spike of any size still swells the deviation no more than one of twice the limit.
+const CLIP_LIMITS: f64 = 2.0;
+
 /// Largest score. Beyond it a number says nothing more, and an infinite one is no JSON.
 const MAX_DEVIATIONS: f64 = 1e6;
 
@@ -123,8 +129,8 @@ impl Kernel for ThreeSigma {
             };
             let sd = sd.max(measure.min_sd.unwrap_or(DEFAULT_MIN_SD_SHARE * mean.abs())).max(MIN_SD);
             let deviations = ((value - mean) / sd).abs().min(MAX_DEVIATIONS);
-            let limit = self.sigmas * sd;
-            window.push(value.max(mean - limit).min(mean + limit), self.window);
+            let farthest = CLIP_LIMITS * self.sigmas * sd;
+            window.push(value.max(mean - farthest).min(mean + farthest), self.window);
             if deviations > self.sigmas && worst.as_ref().is_none_or(|worst| deviations > worst.deviations) {
                 worst = Some(Finding { measure, value, mean, sd, deviations, readings });
             }

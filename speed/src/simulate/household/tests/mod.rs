@@ -1,0 +1,28 @@
+//! What the simulated household promises: the same seed, the same readings; a physics that adds up; and anomalies that
+//! the detectors of its profile can find.
+
+mod detection;
+mod plausibility;
+mod uci;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use kilowatch_shared::position::DeviceId;
+
+use super::{HouseholdOptions, HouseholdSimulator, SimulatedReading};
+
+const NORMAL_LIFE: HouseholdOptions =
+    HouseholdOptions { anomaly_share: 0.0, missing_share: 0.0, utc_offset_minutes: 60 };
+
+fn meter() -> DeviceId {
+    DeviceId::parse("meter-0001").unwrap()
+}
+
+fn instant(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+/// A reading a minute for some days from `from` on.
+fn minutes(options: HouseholdOptions, seed: u64, from: &str, days: i64) -> impl Iterator<Item = SimulatedReading> {
+    let (from, mut simulator) = (instant(from), HouseholdSimulator::new(meter(), seed, options));
+    (0..days * 24 * 60).map(move |minute| simulator.next_reading(from + TimeDelta::minutes(minute)))
+}
