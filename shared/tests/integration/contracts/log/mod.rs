@@ -1,7 +1,6 @@
 //! What every log promises. Each case runs on every implementation, on a fresh log.
 
 mod appending;
-mod brokers;
 mod embedded;
 mod reading;
 mod retention;
@@ -54,4 +53,4 @@ macro_rules! contract_of {
     };
 }
 
-contract_of!(memory, sqlite, kafka);
+contract_of!(memory, sqlite);

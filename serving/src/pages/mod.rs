@@ -1,0 +1,41 @@
+//! The pages: a handler gathers what the JSON routes would answer, a page struct holds it as text, and an askama
+//! template prints the struct and computes nothing. Everything is readable without scripts; scripts draw the charts
+//! and keep an open page fresh.
+
+mod anomalies;
+mod chrome;
+mod dashboard;
+mod error;
+mod format;
+mod predict;
+mod rows;
+mod system;
+
+use actix_web::{
+    HttpResponse,
+    http::header::ContentType,
+    web::{self, ServiceConfig},
+};
+use askama::Template;
+
+use crate::http::{ApiError, resource};
+
+pub(crate) use error::error_page;
+
+/// Declares the pages.
+pub(crate) fn configure(service: &mut ServiceConfig) {
+    service
+        .service(resource("/", "GET").route(web::get().to(dashboard::show_dashboard)))
+        .service(resource("/anomalies", "GET").route(web::get().to(anomalies::show_anomalies)))
+        .service(
+            resource("/predict", "GET, or POST with a form")
+                .route(web::get().to(predict::show_form))
+                .route(web::post().to(predict::submit_form)),
+        )
+        .service(resource("/system", "GET").route(web::get().to(system::show_system)));
+}
+
+fn render(page: &impl Template) -> Result<HttpResponse, ApiError> {
+    let html = page.render().map_err(ApiError::internal)?;
+    Ok(HttpResponse::Ok().content_type(ContentType::html()).body(html))
+}

@@ -1,0 +1,5 @@
+//! Metrics in the Prometheus text format.
+
+mod render;
+
+pub(crate) use render::render_metrics;

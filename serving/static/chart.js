@@ -1,0 +1,75 @@
+// How every chart looks. Colours and fonts come from app.css, so light and dark follow the page.
+
+/** A custom property of app.css. */
+export function token(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+/** The colour with an opacity, for bands. */
+export function faded(hex, opacity) {
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+  return `rgba(${red}, ${green}, ${blue}, ${opacity})`;
+}
+
+/** A UTC instant as the local wall clock of the stream, which is what a time axis of the library takes. */
+export function wallClock(instant, offsetMinutes) {
+  return new Date(Date.parse(instant) + offsetMinutes * 60_000).toISOString().slice(0, 19);
+}
+
+/** Draws, or redraws in place. */
+export function draw(element, traces, { unit, shapes = [], annotations = [], fromZero = true }) {
+  const text = token("muted");
+  const axis = {
+    color: text,
+    gridcolor: token("line"),
+    zeroline: false,
+    fixedrange: true,
+    tickfont: { size: 12 },
+    ticks: "",
+  };
+  const layout = {
+    autosize: true,
+    height: 300,
+    margin: { t: 16, r: 12, b: 36, l: 52 },
+    paper_bgcolor: "transparent",
+    plot_bgcolor: "transparent",
+    font: { family: token("font"), size: 13, color: text },
+    showlegend: false,
+    hovermode: "x unified",
+    hoverlabel: {
+      bgcolor: token("surface"),
+      bordercolor: token("line"),
+      font: { family: token("font"), size: 13, color: token("text") },
+    },
+    xaxis: { ...axis, type: "date", showgrid: false, hoverformat: "%a %-d %b, %H:%M", tickformatstops: [
+      { dtickrange: [null, 86_399_999], value: "%H:%M\n%a %-d %b" },
+      { dtickrange: [86_400_000, null], value: "%a\n%-d %b" },
+    ] },
+    yaxis: { ...axis, ticksuffix: ` ${unit}`, rangemode: fromZero ? "tozero" : "normal", nticks: 6 },
+    shapes,
+    annotations: annotations.map((note) => ({
+      showarrow: false,
+      xanchor: "left",
+      yanchor: "top",
+      yref: "paper",
+      y: 1,
+      xshift: 5,
+      font: { size: 12, color: text },
+      ...note,
+    })),
+  };
+  return window.Plotly.react(element, traces, layout, { displayModeBar: false, responsive: true });
+}
+
+/** A thin vertical line at an instant of the axis. */
+export function verticalLine(x) {
+  return {
+    type: "line",
+    x0: x,
+    x1: x,
+    yref: "paper",
+    y0: 0,
+    y1: 1,
+    line: { color: token("muted"), width: 1, dash: "dot" },
+  };
+}

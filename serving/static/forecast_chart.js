@@ -1,0 +1,58 @@
+// The newest vintage: the expected value of each hour ahead inside its interval, beside what was measured.
+
+import { draw, faded, token, verticalLine, wallClock } from "./chart.js";
+
+const RECENT_MS = 48 * 3_600_000;
+
+/** Draws a forecast with the two days before it and whatever was measured since. */
+export function drawForecast(element, forecast, usage, offsetMinutes) {
+  const local = (instant) => wallClock(instant, offsetMinutes);
+  const { vintage, data: points } = forecast;
+  if (!vintage) {
+    element.replaceChildren(emptyNote());
+    return undefined;
+  }
+  const x = points.map((point) => local(point.target_time));
+  const share = `${Math.round(vintage.interval_level * 100)} %`;
+  const violet = token("forecast");
+  const edge = { type: "scatter", mode: "lines", x, line: { width: 0 }, hoverinfo: "skip" };
+  const from = Date.parse(vintage.issued_at) - RECENT_MS;
+  const recent = usage.data.filter((window) => Date.parse(window.start) >= from);
+  const traces = [
+    { ...edge, y: points.map((point) => point.low) },
+    { ...edge, y: points.map((point) => point.high), fill: "tonexty", fillcolor: faded(violet, 0.18) },
+    {
+      type: "scatter",
+      mode: "lines",
+      x: recent.map((window) => local(window.start)),
+      y: recent.map((window) => window.mean),
+      hovertemplate: `measured <b>%{y:.3~g} ${usage.unit}</b><extra></extra>`,
+      line: { color: token("accent"), width: 2 },
+    },
+    {
+      type: "scatter",
+      mode: "lines",
+      x,
+      y: points.map((point) => point.value),
+      customdata: points.map((point) => [point.low, point.high]),
+      hovertemplate:
+        `forecast <b>%{y:.3~g} ${vintage.unit ?? ""}</b> · ${share} in %{customdata[0]:.3~g} to %{customdata[1]:.3~g}` +
+        "<extra></extra>",
+      line: { color: violet, width: 2 },
+    },
+  ];
+  const issued = local(vintage.issued_at);
+  return draw(element, traces, {
+    unit: vintage.unit ?? "",
+    shapes: [verticalLine(issued)],
+    annotations: [{ x: issued, text: "issued" }],
+    fromZero: points.every((point) => point.low >= 0),
+  });
+}
+
+function emptyNote() {
+  const note = document.createElement("p");
+  note.className = "empty";
+  note.textContent = "No forecast was issued yet.";
+  return note;
+}
