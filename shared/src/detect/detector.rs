@@ -54,12 +54,7 @@ impl Detector {
         pins.profile.detectors.iter().map(|config| Self::one(config, pins, models, running)).collect()
     }
 
-    fn one(
-        config: &DetectorConfig,
-        pins: &Pins,
-        models: &ModelSet,
-        running: &[Self],
-    ) -> Result<Self, FoldError> {
+    fn one(config: &DetectorConfig, pins: &Pins, models: &ModelSet, running: &[Self]) -> Result<Self, FoldError> {
         let pinned = pins.models.get(config.name());
         let identity = DetectorIdentity::of(config, pinned)?;
         let kernel = match (config, pinned) {

@@ -7,6 +7,7 @@ mod budget;
 mod error;
 pub mod kafka;
 pub mod memory;
+mod open;
 mod partitioner;
 pub mod sqlite;
 mod topic;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 pub use error::LogError;
+pub use open::{LogAddress, open};
 
 use crate::{
     checkpoint::SourcePartition,
@@ -104,7 +106,8 @@ pub trait Log: std::fmt::Debug + Send + Sync {
     async fn watermarks(&self, partition: &SourcePartition) -> Result<Watermarks, LogError>;
 
     /// Reads from `from` on; waits up to `wait` for the first message and then takes what is there.
-    /// Cancelling it loses nothing: a position is the caller's, not the log's.
+    /// Cancelling it loses nothing: a position is the caller's, not the log's. An empty answer says that nothing came
+    /// in time; only the watermarks say where the log ends.
     ///
     /// # Errors
     /// [`LogError::OutOfRange`] if `from` is below the low or above the high watermark.

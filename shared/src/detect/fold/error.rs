@@ -6,7 +6,9 @@ use crate::{detect::isolation_forest::ModelProblem, model::ModelId};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FoldError {
     /// The pins name a version that this build cannot run; another build must fold this segment.
-    #[error("the segment is pinned to {what} version {pinned}, this build runs {supported}; use a build that runs {pinned}")]
+    #[error(
+        "the segment is pinned to {what} version {pinned}, this build runs {supported}; use a build that runs {pinned}"
+    )]
     UnsupportedPins {
         /// `decoder` or `kernels`.
         what: &'static str,

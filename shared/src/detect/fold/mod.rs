@@ -27,10 +27,7 @@ use crate::{
     log::LogRecord,
     position::{PartitionId, SourcePosition},
     reading::{LakeReading, Reading},
-    stream::{
-        DECODER_VERSION, DecodeError, Decoder,
-        decode::INJECTED_HEADER,
-    },
+    stream::{DECODER_VERSION, DecodeError, Decoder, decode::INJECTED_HEADER},
 };
 
 /// Longest name of an injected anomaly in bytes; the header is no place for anything else.
@@ -158,10 +155,8 @@ impl PartitionFold {
 }
 
 fn require_supported(pins: &Pins) -> Result<(), FoldError> {
-    let versions = [
-        ("decoder", pins.decoder_version, DECODER_VERSION),
-        ("kernels", pins.kernels_version, KERNELS_VERSION),
-    ];
+    let versions =
+        [("decoder", pins.decoder_version, DECODER_VERSION), ("kernels", pins.kernels_version, KERNELS_VERSION)];
     match versions.into_iter().find(|(_, pinned, supported)| pinned != supported) {
         Some((what, pinned, supported)) => Err(FoldError::UnsupportedPins { what, pinned, supported }),
         None => Ok(()),

@@ -50,12 +50,7 @@ impl PartitionFold {
     ///
     /// # Errors
     /// [`FoldError`]; after [`FoldError::CorruptState`] and [`FoldError::UnsupportedState`] an older state may do.
-    pub fn restore(
-        partition: PartitionId,
-        pins: &Pins,
-        models: &ModelSet,
-        state: &[u8],
-    ) -> Result<Self, FoldError> {
+    pub fn restore(partition: PartitionId, pins: &Pins, models: &ModelSet, state: &[u8]) -> Result<Self, FoldError> {
         let corrupt = |error: postcard::Error| FoldError::CorruptState(error.to_string());
         let mut fold = Self::try_new(partition, pins, models)?;
         let (found, _) = postcard::take_from_bytes::<u32>(state).map_err(corrupt)?;

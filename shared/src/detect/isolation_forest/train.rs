@@ -170,7 +170,8 @@ fn unit(rng: &mut ChaCha8Rng) -> f64 {
 
 fn grow(sample: &mut [FeatureVector], width: usize, height: u32, rng: &mut ChaCha8Rng) -> Tree {
     let cuts = (1_usize << height) - 1;
-    let mut tree = Tree { cut_features: vec![0; cuts], cuts: vec![f32::INFINITY; cuts], leaf_paths: vec![0.0; cuts + 1] };
+    let mut tree =
+        Tree { cut_features: vec![0; cuts], cuts: vec![f32::INFINITY; cuts], leaf_paths: vec![0.0; cuts + 1] };
     grow_node(&mut tree, sample, 0, 0, Branch { width, height }, rng);
     tree
 }

@@ -52,7 +52,10 @@ impl ThreeSigmaConfig {
             format!("window_readings = {window}: must be 2 to {MAX_WINDOW_READINGS}"),
         );
         let min = self.min_readings;
-        require((2..=window.max(2)).contains(&min), format!("min_readings = {min}: must be 2 to window_readings ({window})"));
+        require(
+            (2..=window.max(2)).contains(&min),
+            format!("min_readings = {min}: must be 2 to window_readings ({window})"),
+        );
         let sigmas = self.sigmas;
         require(sigmas > 0.0 && sigmas <= 100.0, format!("sigmas = {sigmas}: must be over 0 and up to 100"));
         for (name, sd) in &self.min_sd {

@@ -19,6 +19,12 @@ const QUEUED_CALLS: usize = 1024;
 /// A transaction of this size syncs for tens of milliseconds; a larger one would only delay its first call.
 const GROUP_BYTES: usize = 8 << 20;
 
+/// Calls that are committed together.
+struct Group {
+    calls: Vec<Vec<PartitionAppend>>,
+    answers: Vec<Answer<Vec<Offset>>>,
+}
+
 type Answer<T> = oneshot::Sender<Result<T, LogError>>;
 
 /// What the writer can be asked.
@@ -66,35 +72,31 @@ impl Writer {
                 None
             }
             Request::Append { parts, answer } => {
-                let (calls, answers, next) = self.collect(parts, answer);
-                let outcome = self.append(calls).await;
+                let (group, next) = self.collect(parts, answer);
+                let outcome = self.append(group.calls).await;
                 self.committed.notify_waiters();
-                reply(outcome, answers);
+                reply(outcome, group.answers);
                 next
             }
         }
     }
 
     /// Takes the appends that are waiting already. Nobody waits for company: a lone call is committed at once.
-    fn collect(
-        &mut self,
-        parts: Vec<PartitionAppend>,
-        answer: Answer<Vec<Offset>>,
-    ) -> (Vec<Vec<PartitionAppend>>, Vec<Answer<Vec<Offset>>>, Option<Request>) {
+    fn collect(&mut self, parts: Vec<PartitionAppend>, answer: Answer<Vec<Offset>>) -> (Group, Option<Request>) {
         let mut bytes = size(&parts);
-        let (mut calls, mut answers) = (vec![parts], vec![answer]);
+        let mut group = Group { calls: vec![parts], answers: vec![answer] };
         while bytes < GROUP_BYTES {
             match self.queue.try_recv() {
                 Ok(Request::Append { parts, answer }) => {
                     bytes += size(&parts);
-                    calls.push(parts);
-                    answers.push(answer);
+                    group.calls.push(parts);
+                    group.answers.push(answer);
                 }
-                Ok(other) => return (calls, answers, Some(other)),
+                Ok(other) => return (group, Some(other)),
                 Err(_) => break,
             }
         }
-        (calls, answers, None)
+        (group, None)
     }
 
     async fn append(&mut self, calls: Vec<Vec<PartitionAppend>>) -> Result<Vec<Vec<Offset>>, LogError> {

@@ -12,7 +12,9 @@ pub enum DecodeError {
     #[error("the payload is empty; send a JSON object")]
     Empty,
     /// The payload is larger than a reading can be.
-    #[error("the payload has {size_bytes} bytes, a reading has at most {MAX_PAYLOAD_BYTES}; send one reading a message")]
+    #[error(
+        "the payload has {size_bytes} bytes, a reading has at most {MAX_PAYLOAD_BYTES}; send one reading a message"
+    )]
     TooLarge {
         /// Its size.
         size_bytes: usize,

@@ -71,8 +71,7 @@ impl Decoder {
         if payload.len() > MAX_PAYLOAD_BYTES {
             return Err(DecodeError::TooLarge { size_bytes: payload.len() });
         }
-        let text =
-            std::str::from_utf8(payload).map_err(|error| DecodeError::NotUtf8 { byte: error.valid_up_to() })?;
+        let text = std::str::from_utf8(payload).map_err(|error| DecodeError::NotUtf8 { byte: error.valid_up_to() })?;
         object::decode(self, text)
     }
 }

@@ -14,11 +14,8 @@ fn household() -> StreamProfile {
 }
 
 fn with_tags_and_time(format: TimeFormat) -> Decoder {
-    let profile = StreamProfile {
-        tags: vec!["floor".to_owned(), "status".to_owned()],
-        time_format: format,
-        ..household()
-    };
+    let profile =
+        StreamProfile { tags: vec!["floor".to_owned(), "status".to_owned()], time_format: format, ..household() };
     Decoder::new(&profile)
 }
 
@@ -38,7 +35,8 @@ fn the_payload_of_the_contract_is_a_reading() {
 
 #[test]
 fn missing_is_not_zero_and_unknown_fields_do_not_matter() {
-    let text = r#"{"fw":{"v":[1,{}]},"voltage":null,"current":0,"timestamp":"2007-01-01T01:00:00+01:00","device_id":7}"#;
+    let text =
+        r#"{"fw":{"v":[1,{}]},"voltage":null,"current":0,"timestamp":"2007-01-01T01:00:00+01:00","device_id":7}"#;
     let reading = Decoder::new(&household()).decode(text.as_bytes()).unwrap();
     assert_eq!(reading.device.as_str(), "7");
     assert_eq!(reading.event_time, instant("2007-01-01T00:00:00Z"));

@@ -24,7 +24,7 @@ async fn a_reopened_log_has_its_messages_its_sources_and_its_offsets() {
     drop(log);
 
     let log = open(folder.path()).await;
-    assert_eq!(log.partitions("energy").await.unwrap(), [partition.clone()]);
+    assert_eq!(log.partitions("energy").await.unwrap(), std::slice::from_ref(&partition));
     let ends = log.watermarks(&partition).await.unwrap();
     assert_eq!((ends.low.get(), ends.high.get()), (4, 10));
     let position = log.append("energy", &numbered(1)).await.unwrap().remove(0);

@@ -1,6 +1,7 @@
 //! What every log promises. Each case runs on every implementation, on a fresh log.
 
 mod appending;
+mod brokers;
 mod embedded;
 mod reading;
 mod retention;
@@ -53,4 +54,4 @@ macro_rules! contract_of {
     };
 }
 
-contract_of!(memory, sqlite);
+contract_of!(memory, sqlite, kafka);

@@ -10,9 +10,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
     checkpoint::SourcePartition,
     clock::Clock,
-    log::{Fetched, LogRecord, NewRecord, ReadLimit, SharedLog, memory::MemoryLog, sqlite::SqliteLog},
+    log::{
+        Fetched, LogRecord, NewRecord, ReadLimit, SharedLog,
+        kafka::{KafkaConfig, KafkaLog},
+        memory::MemoryLog,
+        sqlite::SqliteLog,
+    },
     position::Offset,
 };
+use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
 use tempfile::TempDir;
 
 /// Long enough for a busy machine; a read that is woken never waits for it.
@@ -26,6 +32,8 @@ pub struct Subject {
     pub trims: bool,
     /// Removed with the subject.
     _folder: Option<TempDir>,
+    /// librdkafka's own cluster, which makes topics for us: it has no admin API.
+    cluster: Option<MockCluster<'static, DefaultProducerContext>>,
 }
 
 /// A clock that moves when a test says so.
@@ -51,14 +59,21 @@ impl Clock for SteppedClock {
 impl Subject {
     pub async fn memory() -> Self {
         let clock = SteppedClock::new();
-        Self { log: Arc::new(MemoryLog::new(clock.clone())), clock, trims: true, _folder: None }
+        Self { log: Arc::new(MemoryLog::new(clock.clone())), clock, trims: true, _folder: None, cluster: None }
     }
 
     pub async fn sqlite() -> Self {
         let clock = SteppedClock::new();
         let folder = TempDir::new().unwrap();
         let log = SqliteLog::open(folder.path().join("log.sqlite"), clock.clone()).await.unwrap();
-        Self { log: Arc::new(log), clock, trims: true, _folder: Some(folder) }
+        Self { log: Arc::new(log), clock, trims: true, _folder: Some(folder), cluster: None }
+    }
+
+    pub async fn kafka() -> Self {
+        let clock = SteppedClock::new();
+        let cluster = MockCluster::new(1).unwrap();
+        let log = KafkaLog::new(KafkaConfig::new(cluster.bootstrap_servers()), clock.clone()).unwrap();
+        Self { log: Arc::new(log), clock, trims: false, _folder: None, cluster: Some(cluster) }
     }
 
     /// Makes a topic and gives its partitions.
@@ -73,6 +88,9 @@ impl Subject {
     }
 
     pub async fn make_topic(&self, name: &str, partitions: u32) {
+        if let Some(cluster) = &self.cluster {
+            cluster.create_topic(name, partitions.try_into().unwrap(), 1).unwrap();
+        }
         self.log.create_topic(name, partitions).await.unwrap();
     }
 

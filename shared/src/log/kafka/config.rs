@@ -1,0 +1,169 @@
+//! How to reach the brokers, and what librdkafka is told whatever else it is told.
+
+use std::{collections::BTreeMap, fmt};
+
+use rdkafka::ClientConfig;
+
+use crate::log::LogError;
+
+/// How to reach a Kafka cluster.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KafkaConfig {
+    /// `host:port[,host:port]`.
+    pub brokers: String,
+    /// Raised by whoever deletes a topic and makes it again, since its offsets then mean other messages. Default 1.
+    pub generation: u32,
+    /// Copies of the topics that we make; `None` leaves it to the cluster (from Kafka 2.4 on).
+    pub replication: Option<u16>,
+    /// Properties for librdkafka, for TLS and SASL above all. What exactness rests on cannot be changed by them.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Told to every client. A consumer does not make a topic by asking for it.
+const EVERY_CLIENT: [(&str, &str); 1] = [("allow.auto.create.topics", "false")];
+
+/// Defaults of the readers that a user may change. librdkafka's own let a drain idle between fetches.
+const READER_DEFAULTS: [(&str, &str); 6] = [
+    // Only names the client in the brokers' logs and permissions: nothing is ever committed under it.
+    ("group.id", "kilowatch"),
+    ("fetch.queue.backoff.ms", "1"),
+    ("fetch.wait.max.ms", "10"),
+    ("queued.min.messages", "100000"),
+    // Each partition that is read may fill its queue.
+    ("queued.max.messages.kbytes", "16384"),
+    ("fetch.error.backoff.ms", "100"),
+];
+
+/// What reading exactly rests on.
+const READER_RULES: [(&str, &str); 5] = [
+    ("auto.offset.reset", "error"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("isolation.level", "read_committed"),
+    ("enable.partition.eof", "true"),
+];
+
+/// Defaults of the producer that a user may change.
+const PRODUCER_DEFAULTS: [(&str, &str); 2] = [
+    // Calls that come together share a request; a lone one is not kept waiting.
+    ("linger.ms", "1"),
+    // An append that no broker took in this time is reported, so that its caller can decide.
+    ("message.timeout.ms", "30000"),
+];
+
+/// What appending exactly rests on.
+const PRODUCER_RULES: [(&str, &str); 3] = [
+    ("acks", "all"),
+    ("enable.idempotence", "true"),
+    // The partitions that Java clients choose, and the embedded log.
+    ("partitioner", "murmur2_random"),
+];
+
+impl KafkaConfig {
+    /// A cluster without TLS and SASL, in generation 1.
+    #[must_use]
+    pub fn new(brokers: impl Into<String>) -> Self {
+        Self { brokers: brokers.into(), generation: 1, replication: None, properties: BTreeMap::new() }
+    }
+
+    /// Parses `kafka://host:port[,host:port]`.
+    ///
+    /// # Errors
+    /// [`LogError::Unusable`] for anything else; what may be a password is not repeated in it.
+    pub fn parse(url: &str) -> Result<Self, LogError> {
+        let unusable = |what: &str| LogError::Unusable { reason: format!("the log's URL {what}") };
+        let brokers = url
+            .strip_prefix("kafka://")
+            .ok_or_else(|| unusable("is not of the form kafka://host:port[,host:port]"))?
+            .trim_end_matches('/');
+        if brokers.contains('@') {
+            return Err(unusable("holds credentials; give them as sasl.username and sasl.password in the properties"));
+        }
+        if brokers.contains(['/', '?', '#']) {
+            return Err(unusable("may name brokers only; topics belong to streams, and options to the properties"));
+        }
+        let well_formed = |broker: &str| {
+            let (host, port) = broker.rsplit_once(':').unwrap_or((broker, "9092"));
+            !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+        };
+        if !brokers.split(',').all(well_formed) {
+            return Err(unusable("names a broker that is not host:port"));
+        }
+        Ok(Self::new(brokers))
+    }
+
+    pub(super) fn reader(&self) -> ClientConfig {
+        self.client(&READER_DEFAULTS, &READER_RULES)
+    }
+
+    pub(super) fn producer(&self) -> ClientConfig {
+        self.client(&PRODUCER_DEFAULTS, &PRODUCER_RULES)
+    }
+
+    pub(super) fn admin(&self) -> ClientConfig {
+        self.client(&[], &[])
+    }
+
+    fn client(&self, defaults: &[(&str, &str)], rules: &[(&str, &str)]) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client.set("client.id", "kilowatch");
+        for (key, value) in defaults {
+            client.set(*key, *value);
+        }
+        for (key, value) in &self.properties {
+            client.set(key, value);
+        }
+        for (key, value) in EVERY_CLIENT.iter().chain(rules) {
+            client.set(*key, *value);
+        }
+        client.set("bootstrap.servers", &self.brokers);
+        client
+    }
+}
+
+/// Shows which properties are set, and none of their values: any of them may be a secret.
+impl fmt::Debug for KafkaConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaConfig")
+            .field("brokers", &self.brokers)
+            .field("generation", &self.generation)
+            .field("replication", &self.replication)
+            .field("properties", &self.properties.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_brokers_and_nothing_else() {
+        assert_eq!(KafkaConfig::parse("kafka://a:9092,b:9093").unwrap().brokers, "a:9092,b:9093");
+        assert_eq!(KafkaConfig::parse("kafka://[::1]:9092/").unwrap().brokers, "[::1]:9092");
+        for bad in ["kafka://", "kafka://a:b", "kafka://a:9092/topic", "kafka://:9092", "http://a", "kafka://a:1,"] {
+            assert!(KafkaConfig::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_shown_neither_by_an_error_nor_by_debug() {
+        let error = KafkaConfig::parse("kafka://me:s3cret@a:9092").unwrap_err();
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+        let mut config = KafkaConfig::new("a:9092");
+        config.properties.insert("sasl.password".to_owned(), "s3cret".to_owned());
+        let shown = format!("{config:?}");
+        assert!(shown.contains("sasl.password") && !shown.contains("s3cret"), "{shown}");
+    }
+
+    #[test]
+    fn a_property_changes_defaults_but_not_what_exactness_rests_on() {
+        let mut config = KafkaConfig::new("a:9092");
+        for (key, value) in [("fetch.wait.max.ms", "500"), ("isolation.level", "read_uncommitted"), ("acks", "0")] {
+            config.properties.insert(key.to_owned(), value.to_owned());
+        }
+        assert_eq!(config.reader().get("fetch.wait.max.ms"), Some("500"));
+        assert_eq!(config.reader().get("isolation.level"), Some("read_committed"));
+        assert_eq!(config.producer().get("acks"), Some("all"));
+    }
+}

@@ -1,0 +1,149 @@
+//! The handle on a cluster.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+
+use super::{
+    admin::{ANSWER_WITHIN, Admin},
+    config::KafkaConfig,
+    pool::Pool,
+    producer::Appender,
+    reader::Fault,
+};
+use crate::{
+    checkpoint::SourcePartition,
+    clock::SharedClock,
+    log::{Fetched, Log, LogError, NewRecord, ReadLimit, Watermarks, topic::check_name},
+    position::{Offset, SourceId, SourcePosition},
+};
+
+/// A Kafka cluster as a log. Its sources are `kafka:<topic>#<generation>`.
+pub struct KafkaLog {
+    config: KafkaConfig,
+    clock: SharedClock,
+    admin: Admin,
+    appender: Appender,
+    readers: Pool,
+}
+
+impl KafkaLog {
+    /// A log on the brokers of `config`, which need not be reachable yet; messages are stamped with `clock`.
+    ///
+    /// # Errors
+    /// [`LogError::Unusable`] if librdkafka refuses a property.
+    pub fn new(config: KafkaConfig, clock: SharedClock) -> Result<Self, LogError> {
+        let (admin, appender) = (Admin::new(&config)?, Appender::new(&config)?);
+        Ok(Self { config, clock, admin, appender, readers: Pool::default() })
+    }
+
+    fn source_of(&self, topic: &str) -> Result<SourceId, LogError> {
+        SourceId::parse(&format!("kafka:{topic}#{}", self.config.generation))
+            .map_err(|invalid| LogError::Unusable { reason: invalid.to_string() })
+    }
+
+    /// The topic of a partition of this cluster and generation.
+    async fn topic_of<'a>(&self, partition: &'a SourcePartition) -> Result<&'a str, LogError> {
+        let unknown = || LogError::UnknownPartition { partition: partition.clone() };
+        let source = partition.source.as_str().strip_prefix("kafka:").ok_or_else(unknown)?;
+        let (topic, generation) = source.rsplit_once('#').ok_or_else(unknown)?;
+        if generation != self.config.generation.to_string() {
+            return Err(unknown());
+        }
+        if self.admin.has_partition(topic, partition.partition).await? { Ok(topic) } else { Err(unknown()) }
+    }
+
+    async fn in_range(&self, partition: &SourcePartition, topic: &str, asked: Offset) -> Result<Watermarks, LogError> {
+        let watermarks = self.admin.watermarks(topic, partition.partition).await?;
+        if asked < watermarks.low || asked > watermarks.high {
+            return Err(LogError::OutOfRange { partition: partition.clone(), asked, watermarks });
+        }
+        Ok(watermarks)
+    }
+}
+
+#[async_trait]
+impl Log for KafkaLog {
+    async fn create_topic(&self, topic: &str, partitions: u32) -> Result<(), LogError> {
+        check_name(topic)?;
+        self.admin.create_topic(topic, partitions).await
+    }
+
+    async fn source(&self, topic: &str) -> Result<SourceId, LogError> {
+        self.admin.partition_count(topic).await?;
+        self.source_of(topic)
+    }
+
+    async fn partitions(&self, topic: &str) -> Result<Vec<SourcePartition>, LogError> {
+        let count = self.admin.partition_count(topic).await?;
+        let source = self.source_of(topic)?;
+        Ok((0..count).map(|partition| SourcePartition { source: source.clone(), partition }).collect())
+    }
+
+    async fn watermarks(&self, partition: &SourcePartition) -> Result<Watermarks, LogError> {
+        let topic = self.topic_of(partition).await?;
+        self.admin.watermarks(topic, partition.partition).await
+    }
+
+    async fn read(
+        &self,
+        partition: &SourcePartition,
+        from: Offset,
+        limit: ReadLimit,
+        wait: Duration,
+    ) -> Result<Fetched, LogError> {
+        let deadline = Instant::now() + wait;
+        let nothing = Fetched { records: Vec::new(), next: from };
+        let topic = self.topic_of(partition).await?;
+        if limit.before.is_some_and(|before| before <= from) {
+            self.in_range(partition, topic, from).await?;
+            return Ok(nothing);
+        }
+        let lease = self.readers.lease(&self.config, topic, partition.partition, from)?;
+        let Some(reader) = lease.reader() else { return Ok(nothing) };
+        let mut patience = deadline;
+        if reader.head() != Some(from) {
+            let watermarks = self.in_range(partition, topic, from).await?;
+            reader.move_to(from);
+            if from < watermarks.high {
+                // There is something to read; a caller that waits for less than a fetch takes would never get it.
+                patience = Instant::now() + ANSWER_WITHIN;
+            }
+        }
+        match reader.read(limit, deadline, patience).await {
+            Ok(fetched) => Ok(fetched),
+            Err(Fault::Log(error)) => Err(error),
+            Err(Fault::Unknown) => Err(LogError::UnknownPartition { partition: partition.clone() }),
+            Err(Fault::OutOfRange) => {
+                self.in_range(partition, topic, from).await?;
+                let reason = format!("Kafka, topic `{topic}`: the broker did not have an offset that it has now");
+                Err(LogError::Unavailable { reason })
+            }
+        }
+    }
+
+    async fn append(&self, topic: &str, records: &[NewRecord]) -> Result<Vec<SourcePosition>, LogError> {
+        self.admin.has_partition(topic, 0).await?;
+        let source = self.source_of(topic)?;
+        let delivered = self.appender.append(topic, records, self.clock.now().timestamp_millis()).await?;
+        let position = |to: super::producer::Delivered| SourcePosition {
+            source: source.clone(),
+            partition: to.partition,
+            offset: to.offset,
+        };
+        Ok(delivered.into_iter().map(position).collect())
+    }
+
+    /// Kafka's own retention cleans up; it drops nothing.
+    async fn trim(&self, _: &SourcePartition, _: Offset, _: DateTime<Utc>) -> Result<u64, LogError> {
+        Ok(0)
+    }
+}
+
+impl fmt::Debug for KafkaLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaLog").field("config", &self.config).finish_non_exhaustive()
+    }
+}
