@@ -9,11 +9,7 @@ use crate::{
 };
 
 /// Adds anomalies. A known id is a replay: what is there stays.
-pub async fn add(
-    session: &mut dyn Session,
-    stream: &StreamName,
-    anomalies: &[Anomaly],
-) -> Result<(), ViewsError> {
+pub async fn add(session: &mut dyn Session, stream: &StreamName, anomalies: &[Anomaly]) -> Result<(), ViewsError> {
     let rows = anomalies.iter().map(|anomaly| values_of(stream, anomaly)).collect();
     session
         .bulk(Bulk::new(

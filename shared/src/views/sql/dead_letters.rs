@@ -4,11 +4,7 @@ use super::{Bulk, Row, Session, Statement};
 use crate::{dead_letter::DeadLetter, position::StreamName, views::ViewsError};
 
 /// Adds dead letters. A known position is a replay: what is there stays.
-pub async fn add(
-    session: &mut dyn Session,
-    stream: &StreamName,
-    letters: &[DeadLetter],
-) -> Result<(), ViewsError> {
+pub async fn add(session: &mut dyn Session, stream: &StreamName, letters: &[DeadLetter]) -> Result<(), ViewsError> {
     let rows = letters
         .iter()
         .map(|letter| {

@@ -43,19 +43,14 @@ pub async fn seen_by_speed(
 pub async fn forget_batch(session: &mut dyn Session, stream: &StreamName) -> Result<(), ViewsError> {
     let only_batch = Statement::new("DELETE FROM devices WHERE stream = $1 AND speed_event_time IS NULL");
     session.execute(only_batch.bind(stream.as_str())).await?;
-    let both = Statement::new(
-        "UPDATE devices SET batch_event_time = NULL WHERE stream = $1 AND batch_event_time IS NOT NULL",
-    );
+    let both =
+        Statement::new("UPDATE devices SET batch_event_time = NULL WHERE stream = $1 AND batch_event_time IS NOT NULL");
     session.execute(both.bind(stream.as_str())).await?;
     Ok(())
 }
 
 /// Notes what batch saw: a window holds no event time, so its start stands for it.
-pub async fn seen_in_stage(
-    session: &mut dyn Session,
-    stream: &StreamName,
-    stage: StageId,
-) -> Result<(), ViewsError> {
+pub async fn seen_in_stage(session: &mut dyn Session, stream: &StreamName, stage: StageId) -> Result<(), ViewsError> {
     let statement = Statement::new(
         "INSERT INTO devices (stream, device_id, batch_event_time)
          SELECT stream, device_id, MAX(window_start) FROM rollup_stage

@@ -40,7 +40,10 @@ pub async fn promote(
         .bind(id.as_str());
     if session.fetch_optional(known).await?.is_none() {
         return Err(ViewsError::Refused {
-            reason: format!("stream {stream} has no {} model {id}; list them with `kilowatch models list`", kind.as_str()),
+            reason: format!(
+                "stream {stream} has no {} model {id}; list them with `kilowatch models list`",
+                kind.as_str()
+            ),
         });
     }
     let open = Statement::new(

@@ -25,10 +25,8 @@ pub async fn take(
     if session.execute(begin.bind(first.offset.as_i64())).await? == 1 {
         record_cut(session, partition, first).await?;
     }
-    let take = of(
-        "UPDATE partitions SET owner = $4 WHERE stream = $1 AND source = $2 AND source_partition = $3",
-        partition,
-    );
+    let take =
+        of("UPDATE partitions SET owner = $4 WHERE stream = $1 AND source = $2 AND source_partition = $3", partition);
     session.execute(take.bind(owner.to_string())).await?;
     Ok(())
 }
@@ -59,11 +57,7 @@ pub async fn advance(
 }
 
 /// Gives the partition up, if it is still `owner`'s.
-pub async fn release(
-    session: &mut dyn Session,
-    partition: &PartitionId,
-    owner: OwnerToken,
-) -> Result<(), ViewsError> {
+pub async fn release(session: &mut dyn Session, partition: &PartitionId, owner: OwnerToken) -> Result<(), ViewsError> {
     let statement = of(
         "UPDATE partitions SET owner = NULL
          WHERE stream = $1 AND source = $2 AND source_partition = $3 AND owner = $4",
@@ -87,10 +81,7 @@ pub async fn owner_and_applied(
 }
 
 /// All that is known of the partition.
-pub async fn state(
-    session: &mut dyn Session,
-    partition: &PartitionId,
-) -> Result<Option<PartitionState>, ViewsError> {
+pub async fn state(session: &mut dyn Session, partition: &PartitionId) -> Result<Option<PartitionState>, ViewsError> {
     let statement = of(
         "SELECT owner, applied_offset, last_message FROM partitions
          WHERE stream = $1 AND source = $2 AND source_partition = $3",
@@ -173,21 +164,14 @@ pub async fn of_stream(session: &mut dyn Session, stream: &StreamName) -> Result
     let rows = session.fetch(statement.bind(stream.as_str())).await?;
     rows.iter()
         .map(|row| {
-            Ok(PartitionId {
-                stream: row.stream()?,
-                source: row.source()?,
-                partition: row.small("source_partition")?,
-            })
+            Ok(PartitionId { stream: row.stream()?, source: row.source()?, partition: row.small("source_partition")? })
         })
         .collect()
 }
 
 /// A statement whose first three parameters are the partition.
 pub fn of(text: &'static str, partition: &PartitionId) -> Statement {
-    Statement::new(text)
-        .bind(partition.stream.as_str())
-        .bind(partition.source.as_str())
-        .bind(partition.partition)
+    Statement::new(text).bind(partition.stream.as_str()).bind(partition.source.as_str()).bind(partition.partition)
 }
 
 fn owner_of(row: &Row) -> Result<Option<OwnerToken>, ViewsError> {
@@ -196,7 +180,6 @@ fn owner_of(row: &Row) -> Result<Option<OwnerToken>, ViewsError> {
 }
 
 fn pins_of(row: &Row) -> Result<Pins, ViewsError> {
-    serde_json::from_str(&row.text("body")?).map_err(|error| ViewsError::Corrupt {
-        reason: format!("pins are not readable by this build: {error}"),
-    })
+    serde_json::from_str(&row.text("body")?)
+        .map_err(|error| ViewsError::Corrupt { reason: format!("pins are not readable by this build: {error}") })
 }

@@ -18,15 +18,13 @@ pub async fn boundary(session: &mut dyn Session, stream: &StreamName) -> Result<
         Some(row) => (row.optional_int("lake_version")?, row.optional_time("published_at")?),
         None => (None, None),
     };
-    let ends = Statement::new(
-        "SELECT source, source_partition, boundary_offset FROM boundary_partitions WHERE stream = $1",
-    );
+    let ends =
+        Statement::new("SELECT source, source_partition, boundary_offset FROM boundary_partitions WHERE stream = $1");
     let rows = session.fetch(ends.bind(stream.as_str())).await?;
     let partitions = rows
         .iter()
         .map(|row| {
-            let partition =
-                SourcePartition { source: row.source()?, partition: row.small("source_partition")? };
+            let partition = SourcePartition { source: row.source()?, partition: row.small("source_partition")? };
             Ok((partition, row.offset("boundary_offset")?))
         })
         .collect::<Result<_, ViewsError>>()?;
@@ -75,10 +73,7 @@ pub async fn lock_boundary(session: &mut dyn Session, stream: &StreamName) -> Re
 }
 
 /// Why the publication must not happen, if so. The boundary's row is locked.
-pub async fn objection(
-    session: &mut dyn Session,
-    publication: &Publication,
-) -> Result<Option<String>, ViewsError> {
+pub async fn objection(session: &mut dyn Session, publication: &Publication) -> Result<Option<String>, ViewsError> {
     let current = boundary(session, &publication.stream).await?.boundary;
     if current != publication.expected {
         return Ok(Some("the boundary is not the expected one any more: another job published meanwhile".to_owned()));
@@ -86,7 +81,9 @@ pub async fn objection(
     for (partition, end) in &current.partitions {
         match publication.next.partitions.get(partition) {
             Some(next) if next >= end => {}
-            Some(next) => return Ok(Some(format!("{} would go back from {end} to {next}", String::from(partition.clone())))),
+            Some(next) => {
+                return Ok(Some(format!("{} would go back from {end} to {next}", String::from(partition.clone()))));
+            }
             None => return Ok(Some(format!("{} would be forgotten", String::from(partition.clone())))),
         }
     }

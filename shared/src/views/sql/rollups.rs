@@ -20,11 +20,7 @@ pub async fn add_deltas(
         .into_iter()
         .map(|(key, partial)| {
             let mut row = key_values(&partition.stream, key);
-            row.extend([
-                partition.source.as_str().into(),
-                partition.partition.into(),
-                tag.as_i64().into(),
-            ]);
+            row.extend([partition.source.as_str().into(), partition.partition.into(), tag.as_i64().into()]);
             row.extend(partial_values(&partial));
             row
         })
@@ -127,13 +123,7 @@ pub fn key_values(stream: &StreamName, key: &RollupKey) -> Vec<Value> {
 
 /// The five columns of a partial.
 pub fn partial_values(partial: &Partial) -> [Value; 5] {
-    [
-        partial.count.into(),
-        partial.sum.into(),
-        partial.min.into(),
-        partial.max.into(),
-        partial.sum_squares.into(),
-    ]
+    [partial.count.into(), partial.sum.into(), partial.min.into(), partial.max.into(), partial.sum_squares.into()]
 }
 
 /// One statement may not touch a row twice (Postgres), and rows locked in one order cannot deadlock.

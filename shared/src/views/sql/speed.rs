@@ -21,7 +21,9 @@ impl<D: Database> SpeedViews for SqlViews<D> {
         partitions::take(session.as_mut(), partition, owner, first).await?;
         let state = partitions::state(session.as_mut(), partition).await?;
         session.commit().await?;
-        state.ok_or_else(|| ViewsError::Corrupt { reason: format!("partition {partition} vanished while it was claimed") })
+        state.ok_or_else(|| ViewsError::Corrupt {
+            reason: format!("partition {partition} vanished while it was claimed"),
+        })
     }
 
     async fn partition(&self, partition: &PartitionId) -> Result<Option<PartitionState>, ViewsError> {
@@ -60,7 +62,9 @@ impl<D: Database> SpeedViews for SqlViews<D> {
                 return Err(ViewsError::Refused { reason: format!("{span} of {partition} crosses its cut {cut}") });
             }
             None => {
-                return Err(ViewsError::Corrupt { reason: format!("{partition} has no cut at or below {}", span.from) });
+                return Err(ViewsError::Corrupt {
+                    reason: format!("{partition} has no cut at or below {}", span.from),
+                });
             }
         };
         rollups::add_deltas(tx, partition, tag, &effects.rollups).await?;

@@ -5,6 +5,8 @@ mod brokers;
 mod embedded;
 mod reading;
 mod retention;
+#[cfg(feature = "service-tests")]
+mod service;
 mod subject;
 mod waiting;
 
@@ -55,3 +57,5 @@ macro_rules! contract_of {
 }
 
 contract_of!(memory, sqlite, kafka);
+#[cfg(feature = "service-tests")]
+contract_of!(real_kafka);

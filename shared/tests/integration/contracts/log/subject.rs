@@ -76,6 +76,13 @@ impl Subject {
         Self { log: Arc::new(log), clock, trims: false, _folder: None, cluster: Some(cluster) }
     }
 
+    #[cfg(feature = "service-tests")]
+    pub async fn real_kafka() -> Self {
+        let clock = SteppedClock::new();
+        let log = super::service::kafka(clock.clone());
+        Self { log, clock, trims: false, _folder: None, cluster: None }
+    }
+
     /// Makes a topic and gives its partitions.
     pub async fn topic(&self, name: &str, partitions: u32) -> Vec<SourcePartition> {
         self.make_topic(name, partitions).await;
