@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 
 /// Whether the same call may go through later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,18 @@ impl Backoff {
         Self { first: Duration::from_millis(100), longest: Duration::from_secs(1), retries: 5 }
     }
 
+    /// Never gives up: from a tenth of a second to ten seconds, for loops that wait for a neighbour however long it is
+    /// away.
+    #[must_use]
+    pub const fn patient() -> Self {
+        Self { first: Duration::from_millis(100), longest: Duration::from_secs(10), retries: usize::MAX }
+    }
+
+    /// The waits between the tries, for a loop that has more to do than to call again.
+    pub fn delays(&self) -> impl Iterator<Item = Duration> + Send + use<> {
+        self.builder().build()
+    }
+
     /// Runs `call` until it succeeds, its error says [`RetryHint::Never`], or the retries are used up.
     ///
     /// # Errors
@@ -37,11 +49,14 @@ impl Backoff {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let delays = ExponentialBuilder::default()
+        call.retry(self.builder()).when(|error| hint(error) == RetryHint::WithBackoff).await
+    }
+
+    const fn builder(&self) -> ExponentialBuilder {
+        ExponentialBuilder::new()
             .with_min_delay(self.first)
             .with_max_delay(self.longest)
             .with_max_times(self.retries)
-            .with_jitter();
-        call.retry(delays).when(|error| hint(error) == RetryHint::WithBackoff).await
+            .with_jitter()
     }
 }

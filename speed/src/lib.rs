@@ -1,3 +1,26 @@
-//! speed
+//! The speed layer: every message of a stream is judged within seconds of its arrival, and exactly once.
+//!
+//! log record -[`segmented_fold`]-> reading and anomalies -[`open_batch`]-> effects -[`member`]-> views, and
+//! rows -[`unclosed`]-> segments -[`member::Close`]-> lake. [`layer`] runs it, [`replay`] proves it, [`simulate`] plays
+//! the meters.
 
+pub mod config;
+pub mod cut_line;
+pub mod error;
+pub mod layer;
+pub mod member;
+pub mod model_shelf;
+pub mod open_batch;
+pub mod pins_source;
+pub mod replay;
+pub mod rollup_buffer;
+mod segmented_fold;
 pub mod simulate;
+pub mod status;
+mod telemetry;
+pub mod unclosed;
+
+pub use config::SpeedConfig;
+pub use error::{SpeedError, StepError};
+pub use layer::{SpeedDeps, SpeedLayer};
+pub use status::{PartitionStatus, SpeedStatus};

@@ -1,0 +1,91 @@
+//! The closer of a stream: what partitions hand over at about the same time goes to the lake in one commit.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use kilowatch_shared::{position::PartitionId, retry::Backoff, stream::StreamProfile};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::member::{Close, CloseOutcome, ClosePart, CloseProgress, Doors};
+
+/// A partition waits for its outcome before it hands over more, so this is room for as many partitions.
+pub(super) const CLOSE_QUEUE_PARTS: usize = 64;
+
+/// A part and where its outcome is waited for.
+#[derive(Debug)]
+pub(super) struct CloseRequest {
+    pub(super) part: ClosePart,
+    pub(super) reply: oneshot::Sender<CloseOutcome>,
+}
+
+/// Closes until nobody hands over any more, or until `give_up`: what is then on its way is left as after a crash.
+pub(super) async fn run(
+    doors: Arc<Doors>,
+    profile: Arc<StreamProfile>,
+    mut requests: mpsc::Receiver<CloseRequest>,
+    give_up: CancellationToken,
+) {
+    let mut waiting = VecDeque::new();
+    loop {
+        if waiting.is_empty() {
+            tokio::select! {
+                () = give_up.cancelled() => return,
+                request = requests.recv() => match request {
+                    Some(request) => waiting.push_back(request),
+                    None => return,
+                },
+            }
+        }
+        while let Ok(request) = requests.try_recv() {
+            waiting.push_back(request);
+        }
+        let (parts, replies) = take_one_a_partition(&mut waiting);
+        let mut close = Close::new(Arc::clone(&doors), Arc::clone(&profile), parts);
+        tokio::select! {
+            () = give_up.cancelled() => return,
+            () = drive(&mut close, &profile) => {}
+        }
+        for (partition, reply) in replies {
+            if let Some(outcome) = close.outcomes().get(&partition) {
+                // Nobody waits any more if the partition was taken away meanwhile.
+                let _gone = reply.send(outcome.clone());
+            }
+        }
+    }
+}
+
+type Replies = Vec<(PartitionId, oneshot::Sender<CloseOutcome>)>;
+
+/// A partition that was claimed again may have handed over twice; one commit holds a partition once.
+fn take_one_a_partition(waiting: &mut VecDeque<CloseRequest>) -> (Vec<ClosePart>, Replies) {
+    let (mut seen, mut later) = (BTreeSet::new(), VecDeque::new());
+    let (mut parts, mut replies) = (Vec::new(), Replies::new());
+    for request in waiting.drain(..) {
+        if seen.insert(request.part.partition().clone()) {
+            replies.push((request.part.partition().clone(), request.reply));
+            parts.push(request.part);
+        } else {
+            later.push_back(request);
+        }
+    }
+    *waiting = later;
+    (parts, replies)
+}
+
+async fn drive(close: &mut Close, profile: &StreamProfile) {
+    let mut delays = Backoff::patient().delays();
+    loop {
+        match close.step().await {
+            Ok(CloseProgress::Finished) => return,
+            Ok(CloseProgress::Going) => {}
+            Err(error) => {
+                let delay = delays.next().unwrap_or_default();
+                tracing::warn!(stream = %profile.name, %error, retry_ms = delay.as_millis(), "a close will be tried again");
+                tokio::time::sleep(delay).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! One partition, step by step, until it is stopped or taken away.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use kilowatch_shared::{
+    checkpoint::SourcePartition,
+    clock::SharedClock,
+    log::LogError,
+    retry::Backoff,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::closer::CloseRequest;
+use crate::{
+    config::SpeedConfig,
+    cut_line::PinSet,
+    error::StepError,
+    member::{BatchReport, CloseOutcome, CutWish, Doors, PartitionWorker, PhaseName, Step},
+    status::StatusBoard,
+    telemetry,
+};
+
+/// How long an empty partition waits for a message before it looks after its other duties.
+const IDLE_WAIT: Duration = Duration::from_millis(500);
+/// An idle owner shows by an empty transaction that it still is the owner; another one waits at most so long for it.
+const IDLE_OWNER_CHECK: Duration = Duration::from_secs(30);
+/// The high watermark is asked for this often: lag is for people.
+const LAG_EVERY: Duration = Duration::from_secs(1);
+/// A drained log is read this many times a window, so that one read brings many messages.
+const READS_A_WINDOW: u32 = 20;
+
+/// What ends a partition's task.
+#[derive(Debug)]
+pub(super) struct Stop {
+    /// The process stops: apply, cut, close, release.
+    pub(super) orderly: CancellationToken,
+    /// The partition is no longer ours: drop what is in memory.
+    pub(super) taken_away: CancellationToken,
+}
+
+#[derive(Debug)]
+pub(super) struct PartitionTask {
+    worker: PartitionWorker,
+    doors: Arc<Doors>,
+    config: Arc<SpeedConfig>,
+    clock: SharedClock,
+    board: Arc<StatusBoard>,
+    pins: watch::Receiver<PinSet>,
+    closes: mpsc::Sender<CloseRequest>,
+    stop: Stop,
+    closing: Option<oneshot::Receiver<CloseOutcome>>,
+    segment_opened: Option<DateTime<Utc>>,
+    last_transaction: Instant,
+    lag: Option<(Instant, u64)>,
+}
+
+impl PartitionTask {
+    #[expect(clippy::too_many_arguments, reason = "one caller, which hands on what the stream shares")]
+    pub(super) fn new(
+        worker: PartitionWorker,
+        doors: Arc<Doors>,
+        config: Arc<SpeedConfig>,
+        clock: SharedClock,
+        board: Arc<StatusBoard>,
+        pins: watch::Receiver<PinSet>,
+        closes: mpsc::Sender<CloseRequest>,
+        stop: Stop,
+    ) -> Self {
+        Self {
+            worker,
+            doors,
+            config,
+            clock,
+            board,
+            pins,
+            closes,
+            stop,
+            closing: None,
+            segment_opened: None,
+            last_transaction: Instant::now(),
+            lag: None,
+        }
+    }
+
+    /// Drives the steps; returns after an orderly stop, or at once when the partition was taken away.
+    pub(super) async fn run(mut self) {
+        let (orderly, taken_away) = (self.stop.orderly.clone(), self.stop.taken_away.clone());
+        let mut delays = Backoff::patient().delays();
+        while !orderly.is_cancelled() && !taken_away.is_cancelled() {
+            let pause = match self.turn().await {
+                Ok(Step::Done) => {
+                    delays = Backoff::patient().delays();
+                    Duration::ZERO
+                }
+                Ok(Step::Fenced) => {
+                    telemetry::fenced(self.worker.partition());
+                    tracing::info!(partition = %self.worker.partition(), "another member took a partition over");
+                    delays.next().unwrap_or_default()
+                }
+                Ok(Step::Reclaim) => delays.next().unwrap_or_default(),
+                Ok(Step::Stopped) => {
+                    self.show(None);
+                    tokio::select! { () = orderly.cancelled() => {}, () = taken_away.cancelled() => {} }
+                    continue;
+                }
+                Err(error) => {
+                    let pause = delays.next().unwrap_or_default();
+                    tracing::warn!(
+                        partition = %self.worker.partition(), %error, retry_ms = pause.as_millis(),
+                        "a step will be tried again"
+                    );
+                    self.show(Some(error.to_string()));
+                    pause
+                }
+            };
+            if !pause.is_zero() {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = orderly.cancelled() => {}
+                    () = taken_away.cancelled() => {}
+                }
+            }
+        }
+        if taken_away.is_cancelled() {
+            self.worker.abandon();
+        } else {
+            self.stop_in_order().await;
+        }
+    }
+
+    async fn turn(&mut self) -> Result<Step, StepError> {
+        let pins = self.pins.borrow_and_update().clone();
+        self.worker.use_pins(pins);
+        let stop = self.stop.orderly.clone();
+        let step = match self.worker.phase() {
+            PhaseName::Idle => {
+                self.closing = None;
+                self.worker.claim().await.map(|()| Step::Done)?
+            }
+            PhaseName::Claimed => self.worker.check().await?,
+            PhaseName::Checked => {
+                let restored = tokio::select! {
+                    restored = self.worker.restore() => restored?,
+                    () = stop.cancelled() => Step::Done,
+                };
+                self.segment_opened = Some(self.clock.now());
+                restored
+            }
+            PhaseName::Running => self.batch().await?,
+            PhaseName::Stopped => Step::Stopped,
+        };
+        if step == Step::Done {
+            self.show(None);
+        }
+        Ok(step)
+    }
+
+    /// One window: gather, apply, look after the close.
+    async fn batch(&mut self) -> Result<Step, StepError> {
+        let step = self.take_close_outcome();
+        if step != Step::Done {
+            return Ok(step);
+        }
+        let began = Instant::now();
+        let mut trouble = None;
+        if !self.worker.owes_apply() {
+            match self.gather().await {
+                Ok(Step::Done) => {}
+                Ok(other) => return Ok(other),
+                // What was gathered is applied before the log is tried again.
+                Err(error) => trouble = Some(error),
+            }
+        }
+        let wish = if self.segment_is_due() { CutWish::Cut } else { CutWish::None };
+        let idle = self.worker.gathered() == 0 && !self.worker.owes_apply();
+        if !idle || wish == CutWish::Cut || self.last_transaction.elapsed() >= IDLE_OWNER_CHECK {
+            let (step, report) = self.worker.apply(wish).await?;
+            self.last_transaction = Instant::now();
+            match report {
+                Some(report) => self.applied(&report, began.elapsed()),
+                None => return Ok(step),
+            }
+        }
+        self.begin_close().await;
+        self.measure_lag(idle).await;
+        trouble.map_or(Ok(Step::Done), Err)
+    }
+
+    /// Reads and folds until the window is over, the batch is full, or the stop comes.
+    async fn gather(&mut self) -> Result<Step, StepError> {
+        let stop = self.stop.orderly.clone();
+        let mut deadline: Option<Instant> = None;
+        loop {
+            let wait = deadline.map_or(IDLE_WAIT, |deadline| deadline.saturating_duration_since(Instant::now()));
+            let fetched = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(Step::Done),
+                fetched = self.worker.fetch(wait) => fetched,
+            };
+            let fetched = match fetched {
+                Ok(Some(fetched)) => fetched,
+                Ok(None) => return Ok(Step::Done),
+                Err(StepError::Log(LogError::OutOfRange { .. })) => {
+                    self.worker.give_up_memory();
+                    return Ok(Step::Reclaim);
+                }
+                Err(error) => return Err(error),
+            };
+            let came = fetched.records.len();
+            let step = self.worker.absorb(fetched).await?;
+            if step != Step::Done || (came == 0 && deadline.is_none()) {
+                return Ok(step);
+            }
+            let now = Instant::now();
+            let end = *deadline.get_or_insert(now + self.config.window());
+            if now >= end {
+                return Ok(Step::Done);
+            }
+            // A backlog is read at full speed; at the log's end, messages may gather first.
+            if self.lag.is_none_or(|(_, lag)| lag <= came as u64) {
+                let pause = (self.config.window() / READS_A_WINDOW).clamp(Duration::from_millis(2), IDLE_WAIT);
+                tokio::select! {
+                    () = tokio::time::sleep_until(end.min(now + pause)) => {}
+                    () = stop.cancelled() => return Ok(Step::Done),
+                }
+            }
+        }
+    }
+
+    fn applied(&mut self, report: &BatchReport, took: Duration) {
+        if report.messages > 0 {
+            telemetry::batch_applied(self.worker.partition(), report, took);
+            let now = self.clock.now();
+            self.board.update(self.worker.partition(), |status| status.last_batch_at = Some(now));
+            self.segment_opened.get_or_insert(now);
+        }
+        if report.effects.cut.is_some() {
+            self.segment_opened = None;
+        }
+    }
+
+    /// Segments end on whole multiples of their length, so that those of all partitions end together.
+    fn segment_is_due(&self) -> bool {
+        let length_ms = i64::try_from(self.config.segment_ms).unwrap_or(i64::MAX).max(1);
+        let slot = |at: DateTime<Utc>| at.timestamp_millis().div_euclid(length_ms);
+        let old = self.segment_opened.is_some_and(|opened| slot(self.clock.now()) != slot(opened));
+        self.worker.may_cut() && (old || self.worker.wants_cut())
+    }
+
+    async fn begin_close(&mut self) {
+        if self.closing.is_some() {
+            return;
+        }
+        let Some(part) = self.worker.begin_close() else { return };
+        let (reply, outcome) = oneshot::channel();
+        self.closing = Some(outcome);
+        // The closer ends after every partition task has; if it is gone, the outcome never comes and is asked for in vain.
+        let _closer_gone = self.closes.send(CloseRequest { part, reply }).await;
+    }
+
+    fn take_close_outcome(&mut self) -> Step {
+        let Some(closing) = &mut self.closing else { return Step::Done };
+        match closing.try_recv() {
+            Ok(outcome) => {
+                self.closing = None;
+                self.worker.closed(&outcome)
+            }
+            Err(oneshot::error::TryRecvError::Empty) => Step::Done,
+            Err(oneshot::error::TryRecvError::Closed) => {
+                self.worker.give_up_memory();
+                Step::Reclaim
+            }
+        }
+    }
+
+    async fn measure_lag(&mut self, idle: bool) {
+        if !idle && self.lag.is_some_and(|(at, _)| at.elapsed() < LAG_EVERY) {
+            return;
+        }
+        let partition = SourcePartition::from(self.worker.partition());
+        // A log that is away shows up at the next read.
+        if let (Ok(ends), Some(applied)) = (self.doors.log.watermarks(&partition).await, self.worker.applied()) {
+            let lag = ends.high.get().saturating_sub(applied.get());
+            self.lag = Some((Instant::now(), lag));
+        }
+        let age = self.segment_opened.map_or(Duration::ZERO, |opened| (self.clock.now() - opened).to_std().unwrap_or_default());
+        telemetry::gauges(self.worker.partition(), self.lag.map(|(_, lag)| lag), age, self.worker.unclosed_cuts());
+    }
+
+    fn show(&self, trouble: Option<String>) {
+        let worker = &self.worker;
+        self.board.update(worker.partition(), |status| {
+            status.phase = worker.phase();
+            status.applied = worker.applied().or(status.applied);
+            status.lag_records = self.lag.map(|(_, lag)| lag);
+            status.stopped = worker.stop_reason().cloned();
+            status.unclosed_cuts = worker.unclosed_cuts();
+            status.trouble = trouble;
+        });
+    }
+
+    /// Apply what was gathered and cut; close as far as the lake allows; release. Three quarters of the deadline are
+    /// for the closes, so that a lake that is away does not keep the partition from being released.
+    async fn stop_in_order(&mut self) {
+        if self.worker.phase() == PhaseName::Running {
+            let patience = self.config.stop_deadline() / 4 * 3;
+            match tokio::time::timeout(patience, self.close_everything()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(partition = %self.worker.partition(), %error, "a stop left its last batch for a replay");
+                }
+                Err(_elapsed) => {
+                    tracing::warn!(
+                        partition = %self.worker.partition(), cuts = self.worker.unclosed_cuts(),
+                        "a stop left cuts for the next owner to close"
+                    );
+                }
+            }
+        }
+        if let Err(error) = self.worker.revoke().await {
+            tracing::warn!(partition = %self.worker.partition(), %error, "a partition was not released, the next owner takes it over");
+        }
+        self.show(None);
+    }
+
+    async fn close_everything(&mut self) -> Result<(), StepError> {
+        while self.worker.phase() == PhaseName::Running
+            && (self.worker.owes_apply() || self.worker.gathered() > 0 || self.worker.may_cut())
+        {
+            self.worker.wish_state();
+            if let Some(report) = self.worker.apply(CutWish::Cut).await?.1 {
+                self.applied(&report, Duration::ZERO);
+            }
+        }
+        while self.worker.phase() == PhaseName::Running {
+            self.begin_close().await;
+            let Some(closing) = &mut self.closing else { break };
+            let Ok(outcome) = closing.await else { break };
+            self.closing = None;
+            self.worker.closed(&outcome);
+        }
+        Ok(())
+    }
+}

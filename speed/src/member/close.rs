@@ -1,0 +1,288 @@
+//! Close: sealed segments go to the lake, beside running micro-batches, and exactly once.
+
+use std::{collections::BTreeMap, mem, sync::Arc};
+
+use kilowatch_shared::{
+    checkpoint::OffsetSpan,
+    dead_letter::DeadLetter,
+    lake::{CommitOutcome, LakeSnapshot, LakeTable, SavedState, Segment},
+    position::{Offset, PartitionId},
+    reading::LakeReading,
+    stream::StreamProfile,
+};
+
+use super::{Doors, PartitionWorker, Step, rebuild::Rebuild, worker::Phase};
+use crate::{cut_line::CutLine, error::StepError, unclosed::Rows};
+
+/// What one partition wants closed.
+#[derive(Debug)]
+pub struct ClosePart {
+    partition: PartitionId,
+    /// From L, as the worker knows it, to a recorded cut.
+    span: OffsetSpan,
+    /// Known cuts up to the end of the span.
+    cuts: CutLine,
+    rows: Option<Rows>,
+    state: Option<SavedState>,
+}
+
+impl ClosePart {
+    /// Which partition.
+    #[must_use]
+    pub const fn partition(&self) -> &PartitionId {
+        &self.partition
+    }
+}
+
+/// How the close of one partition ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CloseOutcome {
+    /// The lake holds the partition up to this cut, whoever brought it there.
+    Closed(Offset),
+    /// Nothing more is brought: the partition has to be claimed and checked again.
+    Dropped {
+        /// Why, for the log.
+        reason: String,
+    },
+}
+
+/// How far a close is after a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseProgress {
+    /// Steps are left.
+    Going,
+    /// Every partition has an outcome.
+    Finished,
+}
+
+/// One close of one or several partitions of a stream, in one commit a table.
+///
+/// Save state, read rows that memory dropped, then read L and confirm the cuts, append dead letters, append readings;
+/// after any conflict or error, read L again and leave out what is done.
+#[derive(Debug)]
+pub struct Close {
+    doors: Arc<Doors>,
+    profile: Arc<StreamProfile>,
+    stage: Stage,
+    parts: Vec<ClosePart>,
+    outcomes: BTreeMap<PartitionId, CloseOutcome>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    SaveStates,
+    ReadDropped,
+    Reload,
+    DeadLetters { readings: LakeSnapshot, dead_letters: LakeSnapshot },
+    Readings { readings: LakeSnapshot },
+}
+
+impl Close {
+    /// A close that has done nothing yet. All parts belong to the stream of `profile`.
+    #[must_use]
+    pub fn new(doors: Arc<Doors>, profile: Arc<StreamProfile>, parts: Vec<ClosePart>) -> Self {
+        Self { doors, profile, stage: Stage::SaveStates, parts, outcomes: BTreeMap::new() }
+    }
+
+    /// The outcomes so far.
+    #[must_use]
+    pub const fn outcomes(&self) -> &BTreeMap<PartitionId, CloseOutcome> {
+        &self.outcomes
+    }
+
+    /// Does the next step.
+    ///
+    /// # Errors
+    /// Of lake, views or log. The close is then before the step, or before the next reading of L if a commit may be in.
+    pub async fn step(&mut self) -> Result<CloseProgress, StepError> {
+        match mem::replace(&mut self.stage, Stage::Reload) {
+            Stage::SaveStates => {
+                self.stage = Stage::SaveStates;
+                self.save_states().await?;
+                self.stage = Stage::ReadDropped;
+            }
+            Stage::ReadDropped => {
+                self.stage = Stage::ReadDropped;
+                self.read_dropped().await?;
+                self.stage = Stage::Reload;
+            }
+            Stage::Reload => self.stage = self.reload().await?,
+            Stage::DeadLetters { readings, dead_letters } => {
+                if self.append_dead_letters(&dead_letters).await? {
+                    self.stage = Stage::Readings { readings };
+                }
+            }
+            Stage::Readings { readings } => self.append_readings(&readings).await?,
+        }
+        Ok(if self.parts.is_empty() { CloseProgress::Finished } else { CloseProgress::Going })
+    }
+
+    async fn save_states(&mut self) -> Result<(), StepError> {
+        for part in &mut self.parts {
+            if let Some(state) = &part.state {
+                self.doors.lake.save_state(&part.partition, state).await?;
+                part.state = None;
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_dropped(&mut self) -> Result<(), StepError> {
+        let mut at = 0;
+        while let Some(part) = self.parts.get_mut(at) {
+            if part.rows.is_none() {
+                let rebuild = Rebuild {
+                    doors: &self.doors,
+                    profile: &self.profile,
+                    partition: &part.partition,
+                    cuts: &part.cuts,
+                };
+                match rebuild.rows(part.span).await {
+                    Ok(rows) => part.rows = Some(rows),
+                    Err(StepError::CannotJudge { reason, .. }) => {
+                        self.drop_part(at, reason);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            at += 1;
+        }
+        Ok(())
+    }
+
+    /// Reads L, then confirms that the cuts are still recorded with their pins: after views came back from a backup,
+    /// the rows in memory may have been judged by pins that nobody recorded.
+    async fn reload(&mut self) -> Result<Stage, StepError> {
+        let readings = self.doors.lake.snapshot(&self.profile.name, LakeTable::Readings).await?;
+        let dead_letters = self.doors.lake.snapshot(&self.profile.name, LakeTable::DeadLetters).await?;
+        let mut at = 0;
+        while let Some(part) = self.parts.get_mut(at) {
+            let closed = readings.closed_to(&part.partition).unwrap_or_else(|| part.cuts.start());
+            if closed < part.span.from {
+                let reason = format!("the lake went back to {closed}, memory begins at {}", part.span.from);
+                self.drop_part(at, reason);
+            } else if !still_recorded(&self.doors, part).await? {
+                self.drop_part(at, "its cuts are no longer recorded with its pins".to_owned());
+            } else if closed >= part.span.to {
+                let part = self.parts.swap_remove(at);
+                self.outcomes.insert(part.partition, CloseOutcome::Closed(closed));
+            } else {
+                part.span.from = closed;
+                if let Some(rows) = &mut part.rows {
+                    rows.drop_below(closed);
+                }
+                at += 1;
+            }
+        }
+        Ok(Stage::DeadLetters { readings, dead_letters })
+    }
+
+    /// Whether the dead letters are in, or there are none; else L has to be read again.
+    async fn append_dead_letters(&mut self, base: &LakeSnapshot) -> Result<bool, StepError> {
+        let segments: Vec<Segment<DeadLetter>> =
+            self.parts.iter().filter_map(|part| part.dead_letter_segment(base)).collect();
+        if segments.is_empty() {
+            return Ok(true);
+        }
+        let outcome = self.doors.lake.append_dead_letters(&self.profile, base, &segments).await?;
+        Ok(matches!(outcome, CommitOutcome::Committed(_)))
+    }
+
+    async fn append_readings(&mut self, base: &LakeSnapshot) -> Result<(), StepError> {
+        // The rows move into the segments and back, for a commit may have to be tried again.
+        let segments: Vec<Segment<LakeReading>> = self.parts.iter_mut().map(ClosePart::take_reading_segment).collect();
+        let outcome = self.doors.lake.append_readings(&self.profile, base, &segments).await;
+        if let Ok(CommitOutcome::Committed(_)) = outcome {
+            for part in self.parts.drain(..) {
+                self.outcomes.insert(part.partition, CloseOutcome::Closed(part.span.to));
+            }
+            return Ok(());
+        }
+        for (part, segment) in self.parts.iter_mut().zip(segments) {
+            if let Some(rows) = &mut part.rows {
+                rows.readings = segment.rows;
+            }
+        }
+        outcome?;
+        Ok(())
+    }
+
+    fn drop_part(&mut self, at: usize, reason: String) {
+        let part = self.parts.swap_remove(at);
+        self.outcomes.insert(part.partition, CloseOutcome::Dropped { reason });
+    }
+}
+
+impl ClosePart {
+    /// The dead letters that their table does not hold yet. They may be ahead of the readings, after a crash.
+    fn dead_letter_segment(&self, base: &LakeSnapshot) -> Option<Segment<DeadLetter>> {
+        let from = base.closed_to(&self.partition).unwrap_or_else(|| self.cuts.start());
+        let rows: Vec<DeadLetter> = self
+            .rows
+            .iter()
+            .flat_map(|rows| &rows.dead_letters)
+            .filter(|letter| letter.position.offset >= from)
+            .cloned()
+            .collect();
+        let span = OffsetSpan { from, to: self.span.to };
+        (!rows.is_empty()).then(|| Segment { partition: self.partition.clone(), span, rows, cuts: self.cuts.within(span) })
+    }
+
+    fn take_reading_segment(&mut self) -> Segment<LakeReading> {
+        let rows = self.rows.as_mut().map(|rows| mem::take(&mut rows.readings)).unwrap_or_default();
+        Segment { partition: self.partition.clone(), span: self.span, rows, cuts: self.cuts.within(self.span) }
+    }
+}
+
+async fn still_recorded(doors: &Doors, part: &ClosePart) -> Result<bool, StepError> {
+    let Some(state) = doors.views.partition(&part.partition).await? else { return Ok(false) };
+    let recorded = CutLine::try_recorded(&state.cuts).map_err(|error| StepError::CannotJudge {
+        partition: part.partition.clone(),
+        reason: format!("its pins have no address: {error}"),
+    })?;
+    Ok(recorded.is_some_and(|recorded| part.cuts.agrees_with(&recorded, part.span)))
+}
+
+impl PartitionWorker {
+    /// Hands sealed segments over to a close, if there are any and none is on its way. They begin at L.
+    #[must_use]
+    pub fn begin_close(&mut self) -> Option<ClosePart> {
+        let Phase::Running(running) = &mut self.phase else { return None };
+        if running.closing.is_some() || running.unanswered.is_some() {
+            return None;
+        }
+        let closable = running.unclosed.take_closable(self.config.segment_rows)?;
+        running.closing = Some(closable.span.to);
+        let mut cuts = running.cuts.clone();
+        cuts.forget_above(closable.span.to);
+        let state = running.state.take_if(|state| state.offset <= closable.span.to);
+        Some(ClosePart { partition: self.partition.clone(), span: closable.span, cuts, rows: closable.rows, state })
+    }
+
+    /// Takes note of how a close ended. One of an earlier claim is ignored.
+    pub fn closed(&mut self, outcome: &CloseOutcome) -> Step {
+        let Phase::Running(running) = &mut self.phase else { return Step::Done };
+        let Some(target) = running.closing else { return Step::Done };
+        match outcome {
+            CloseOutcome::Closed(closed) if *closed == target => {
+                running.closing = None;
+                running.cuts.forget_below(target);
+                Step::Done
+            }
+            // Further than asked for: somebody else closes, and what is in memory may be in the lake already.
+            CloseOutcome::Closed(_) => {
+                self.phase = Phase::Idle;
+                Step::Reclaim
+            }
+            CloseOutcome::Dropped { reason } => {
+                tracing::warn!(
+                    stream = %self.partition.stream, partition = self.partition.partition, reason = %reason,
+                    "a close was dropped, the partition is claimed again"
+                );
+                self.phase = Phase::Idle;
+                Step::Reclaim
+            }
+        }
+    }
+}

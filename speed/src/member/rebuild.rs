@@ -1,0 +1,142 @@
+//! Detector state at an offset, and the rows of a span, from what log and lake hold.
+
+use std::time::Duration;
+
+use kilowatch_shared::{
+    checkpoint::{OffsetSpan, SourcePartition},
+    detect::fold::Folded,
+    lake::SavedState,
+    log::{LogRecord, ReadLimit},
+    position::{Offset, PartitionId},
+    stream::StreamProfile,
+};
+
+use super::Doors;
+use crate::{
+    cut_line::CutLine,
+    error::StepError,
+    segmented_fold::{Absorb, SegmentedFold, absorb, pins_below},
+    unclosed::Rows,
+};
+
+/// Messages of one read while state is rebuilt: some megabytes, whatever the segment's size.
+const READ_RECORDS: usize = 20_000;
+/// Bytes of one such read.
+const READ_BYTES: usize = 16 << 20;
+/// Offsets of one read from the lake.
+const LAKE_OFFSETS: u64 = 200_000;
+/// How long one read may wait for messages that the watermarks promise.
+const READ_WAIT: Duration = Duration::from_secs(1);
+/// Saved states that are looked at in one go; the newest one nearly always counts.
+const STATES_AT_ONCE: usize = 4;
+
+/// Reads and folds spans of one partition that were folded before.
+#[derive(Debug)]
+pub(super) struct Rebuild<'a> {
+    pub(super) doors: &'a Doors,
+    pub(super) profile: &'a StreamProfile,
+    pub(super) partition: &'a PartitionId,
+    pub(super) cuts: &'a CutLine,
+}
+
+/// Keeps the rows that the lake will want.
+impl Absorb for Rows {
+    fn take(&mut self, _record: LogRecord, folded: Folded) {
+        match folded {
+            Folded::Reading { reading, .. } => self.push_reading(reading),
+            Folded::DeadLetter(letter) => self.push_dead_letter(letter),
+        }
+    }
+}
+
+impl Rebuild<'_> {
+    /// The fold over all messages below `at`, from the newest state at or below it whose pins are the recorded ones.
+    pub(super) async fn fold_at(&self, at: Offset) -> Result<SegmentedFold, StepError> {
+        let (mut fold, from) = match self.newest_state(at).await? {
+            Some(found) => found,
+            None => {
+                let pins = &self.cuts.at_or_below(self.cuts.start()).pin_set;
+                let models = self.doors.models.models_of(&pins.pins).await?;
+                (SegmentedFold::try_new(self.partition, pins, &models)?, self.cuts.start())
+            }
+        };
+        let low = self.doors.log.watermarks(&SourcePartition::from(self.partition)).await?.low;
+        let in_lake = OffsetSpan { from, to: low.min(at) };
+        if !in_lake.is_empty() {
+            self.replay_lake(&mut fold, in_lake).await?;
+        }
+        self.fold_log(fold, (), OffsetSpan { from: from.max(in_lake.to), to: at }).await.map(|(fold, ())| fold)
+    }
+
+    /// The rows of a span that was folded before.
+    pub(super) async fn rows(&self, span: OffsetSpan) -> Result<Rows, StepError> {
+        let fold = self.fold_at(span.from).await?;
+        Ok(self.fold_log(fold, Rows::default(), span).await?.1)
+    }
+
+    /// Folds the log's messages of `span` into `sink`.
+    pub(super) async fn fold_log<S: Absorb>(
+        &self,
+        mut fold: SegmentedFold,
+        mut sink: S,
+        span: OffsetSpan,
+    ) -> Result<(SegmentedFold, S), StepError> {
+        let mut at = span.from;
+        while at < span.to {
+            let before = self.cuts.next_above(at).map_or(span.to, |cut| cut.min(span.to));
+            let limit = ReadLimit { records: READ_RECORDS, bytes: READ_BYTES, before: Some(before) };
+            let log_partition = SourcePartition::from(self.partition);
+            let fetched = self.doors.log.read(&log_partition, at, limit, READ_WAIT).await?;
+            if fetched.next <= at {
+                let partition = self.partition.clone();
+                return Err(StepError::NothingDelivered { partition, from: at, to: span.to });
+            }
+            fold.open(&self.cuts.at_or_below(at).pin_set, &self.doors.models).await?;
+            (fold, sink) = absorb(fold, fetched.records, sink).await?;
+            at = fetched.next;
+        }
+        Ok((fold, sink))
+    }
+
+    /// Retention passed these messages; their readings are in the lake, and a dead letter leaves no mark on a fold.
+    async fn replay_lake(&self, fold: &mut SegmentedFold, span: OffsetSpan) -> Result<(), StepError> {
+        let mut at = span.from;
+        while at < span.to {
+            let segment_end = self.cuts.next_above(at).map_or(span.to, |cut| cut.min(span.to));
+            let to = segment_end.min(at.plus(LAKE_OFFSETS));
+            fold.open(&self.cuts.at_or_below(at).pin_set, &self.doors.models).await?;
+            let readings =
+                self.doors.lake.read_readings(self.profile, self.partition, OffsetSpan { from: at, to }).await?;
+            for reading in &readings {
+                fold.replay(reading);
+            }
+            at = to;
+        }
+        Ok(())
+    }
+
+    async fn newest_state(&self, at_most: Offset) -> Result<Option<(SegmentedFold, Offset)>, StepError> {
+        let mut at_most = at_most;
+        loop {
+            let states = self.doors.lake.load_states(self.partition, at_most, STATES_AT_ONCE).await?;
+            let Some(oldest) = states.last().map(|state| state.offset) else { return Ok(None) };
+            for state in states {
+                if let Some(fold) = self.restored(&state).await? {
+                    return Ok(Some((fold, state.offset)));
+                }
+            }
+            let Some(below) = oldest.get().checked_sub(1) else { return Ok(None) };
+            at_most = Offset::new(below);
+        }
+    }
+
+    /// The fold of a state, if it was folded with the recorded pins.
+    async fn restored(&self, state: &SavedState) -> Result<Option<SegmentedFold>, StepError> {
+        if state.offset <= self.cuts.start() || state.cuts != self.cuts.pin_changes_below(state.offset) {
+            return Ok(None);
+        }
+        let pins = pins_below(self.cuts, state.offset);
+        let models = self.doors.models.models_of(&pins.pins).await?;
+        SegmentedFold::restore(self.partition, pins, &models, &state.state)
+    }
+}

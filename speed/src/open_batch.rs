@@ -1,0 +1,140 @@
+//! A micro-batch while it is gathered: every message that was folded, turned into effects and rows.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kilowatch_shared::{
+    anomaly::Anomaly,
+    checkpoint::{MessageHash, OffsetSpan, Pins},
+    dead_letter::DeadLetter,
+    detect::fold::Folded,
+    log::LogRecord,
+    position::Offset,
+    reading::MessageCounts,
+    views::Effects,
+};
+
+use crate::{
+    rollup_buffer::{RollupBuffer, rollup_tag_places},
+    segmented_fold::Absorb,
+    unclosed::Rows,
+};
+
+/// Messages of one segment, folded but not applied.
+#[derive(Debug)]
+pub struct OpenBatch {
+    span: OffsetSpan,
+    pins: Arc<Pins>,
+    tag_places: Vec<Option<usize>>,
+    rollups: RollupBuffer,
+    anomalies: Vec<Anomaly>,
+    dead_letters: Vec<DeadLetter>,
+    counts: MessageCounts,
+    rows: Rows,
+    messages: usize,
+    bytes: usize,
+    last: Option<(Offset, Option<Bytes>, Option<Bytes>)>,
+}
+
+/// What a gathered micro-batch turned out to be.
+#[derive(Debug)]
+pub struct SealedBatch {
+    /// Its offsets.
+    pub span: OffsetSpan,
+    /// What it changes in the views, the cut aside.
+    pub effects: Effects,
+    /// What it brings to the lake.
+    pub rows: Rows,
+    /// How many messages it held.
+    pub messages: usize,
+}
+
+impl OpenBatch {
+    /// An empty one, from `from` on, judged with `pins`.
+    #[must_use]
+    pub fn new(from: Offset, pins: Arc<Pins>) -> Self {
+        Self {
+            span: OffsetSpan { from, to: from },
+            tag_places: rollup_tag_places(&pins.profile),
+            pins,
+            rollups: RollupBuffer::default(),
+            anomalies: Vec::new(),
+            dead_letters: Vec::new(),
+            counts: MessageCounts::default(),
+            rows: Rows::default(),
+            messages: 0,
+            bytes: 0,
+            last: None,
+        }
+    }
+
+    /// Notes that all below `to` is in it, offsets that the log never delivered included.
+    pub const fn reach(&mut self, to: Offset) {
+        self.span.to = to;
+    }
+
+    /// Its offsets so far.
+    #[must_use]
+    pub const fn span(&self) -> OffsetSpan {
+        self.span
+    }
+
+    /// Messages in it.
+    #[must_use]
+    pub const fn messages(&self) -> usize {
+        self.messages
+    }
+
+    /// Bytes of their keys and payloads.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Ends it.
+    #[must_use]
+    pub fn seal(self) -> SealedBatch {
+        let (rollups, devices) = self.rollups.finish(&self.pins.profile);
+        // A hash of an earlier message would be compared with whatever stands at A-1.
+        let last_message = self
+            .last
+            .filter(|(offset, ..)| offset.plus(1) == self.span.to)
+            .map(|(_, key, payload)| MessageHash::of(key.as_deref(), payload.as_deref()));
+        let effects = Effects {
+            anomalies: self.anomalies,
+            rollups,
+            dead_letters: self.dead_letters,
+            devices,
+            counts: self.counts,
+            last_message,
+            cut: None,
+        };
+        SealedBatch { span: self.span, effects, rows: self.rows, messages: self.messages }
+    }
+}
+
+impl Absorb for OpenBatch {
+    fn take(&mut self, record: LogRecord, folded: Folded) {
+        self.messages += 1;
+        self.bytes += record.key.as_ref().map_or(0, Bytes::len) + record.payload.as_ref().map_or(0, Bytes::len);
+        match folded {
+            Folded::Reading { reading, anomalies } => {
+                let counts = !reading.is_duplicate;
+                if counts {
+                    self.counts.readings += 1;
+                } else {
+                    self.counts.duplicates += 1;
+                }
+                self.rollups.add(&self.pins.profile, &self.tag_places, &reading.reading, counts);
+                self.anomalies.extend(anomalies);
+                self.rows.push_reading(reading);
+            }
+            Folded::DeadLetter(letter) => {
+                self.counts.dead_letters += 1;
+                self.rows.push_dead_letter(letter.clone());
+                self.dead_letters.push(letter);
+            }
+        }
+        self.last = Some((record.offset, record.key, record.payload));
+    }
+}

@@ -1,0 +1,43 @@
+//! What the next segment is to be judged with.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use kilowatch_shared::{
+    model::{ModelId, ModelKind},
+    stream::{DetectorConfig, StreamProfile},
+    views::{BatchViews, ViewsError},
+};
+
+/// Tells which models serve now, by the name of the detector that uses each.
+#[async_trait]
+pub trait PinsSource: std::fmt::Debug + Send + Sync {
+    /// The models of the profile's learned detectors. One that has none yet is absent and its detector stays silent.
+    async fn serving_models(&self, profile: &StreamProfile) -> Result<BTreeMap<String, ModelId>, ViewsError>;
+}
+
+/// The models that batch promoted.
+#[derive(Debug)]
+pub struct PromotedModels(pub Arc<dyn BatchViews>);
+
+#[async_trait]
+impl PinsSource for PromotedModels {
+    async fn serving_models(&self, profile: &StreamProfile) -> Result<BTreeMap<String, ModelId>, ViewsError> {
+        let mut models = BTreeMap::new();
+        for detector in &profile.detectors {
+            let Some(kind) = model_kind(detector) else { continue };
+            if let Some(manifest) = self.0.serving_model(&profile.name, kind).await? {
+                models.insert(detector.name().to_owned(), manifest.id);
+            }
+        }
+        Ok(models)
+    }
+}
+
+/// The kind of model that a detector needs, if it learns.
+const fn model_kind(detector: &DetectorConfig) -> Option<ModelKind> {
+    match detector {
+        DetectorConfig::ThreeSigma(_) => None,
+        DetectorConfig::IsolationForest(_) => Some(ModelKind::IsolationForest),
+    }
+}

@@ -1,0 +1,120 @@
+//! How the speed layer is, for readiness and `speed status`.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, Utc};
+use kilowatch_shared::position::{Offset, PartitionId, StreamName};
+use serde::Serialize;
+
+use crate::member::{PhaseName, StopReason};
+
+/// One partition at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PartitionStatus {
+    /// Which one.
+    pub partition: PartitionId,
+    /// Where it is in the protocol.
+    pub phase: PhaseName,
+    /// A, as of the last batch.
+    pub applied: Option<Offset>,
+    /// Messages in the log at and above A, when it was last asked.
+    pub lag_records: Option<u64>,
+    /// When the last batch with messages was applied.
+    pub last_batch_at: Option<DateTime<Utc>>,
+    /// Why it waits for an operator, if it does.
+    pub stopped: Option<StopReason>,
+    /// What it waits for and tries again, if it does.
+    pub trouble: Option<String>,
+    /// Cuts that the lake does not hold yet.
+    pub unclosed_cuts: usize,
+}
+
+/// All partitions of this process.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SpeedStatus {
+    /// The partitions, in order.
+    pub partitions: Vec<PartitionStatus>,
+    /// What a whole stream waits for, before it has partitions.
+    pub stream_troubles: Vec<String>,
+    /// Cuts that may wait for the lake before it is a problem.
+    pub unclosed_cuts_alarm: usize,
+}
+
+impl SpeedStatus {
+    /// What keeps the layer from being ready, one line each; nothing if it is.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = self.stream_troubles.clone();
+        for status in &self.partitions {
+            let partition = &status.partition;
+            if let Some(reason) = &status.stopped {
+                problems.push(format!("{partition} is stopped: {reason}"));
+            }
+            if let Some(trouble) = &status.trouble {
+                problems.push(format!("{partition} waits: {trouble}"));
+            }
+            if status.unclosed_cuts > self.unclosed_cuts_alarm {
+                problems.push(format!("{partition} has {} cuts that the lake does not hold yet", status.unclosed_cuts));
+            }
+        }
+        problems
+    }
+}
+
+/// Where tasks write how they are.
+#[derive(Debug, Default)]
+pub(crate) struct StatusBoard {
+    inner: Mutex<Board>,
+}
+
+#[derive(Debug, Default)]
+struct Board {
+    partitions: BTreeMap<PartitionId, PartitionStatus>,
+    streams: BTreeMap<StreamName, String>,
+}
+
+impl StatusBoard {
+    pub(crate) fn update(&self, partition: &PartitionId, change: impl FnOnce(&mut PartitionStatus)) {
+        let mut board = self.lock();
+        let status = board.partitions.entry(partition.clone()).or_insert_with(|| PartitionStatus {
+            partition: partition.clone(),
+            phase: PhaseName::Idle,
+            applied: None,
+            lag_records: None,
+            last_batch_at: None,
+            stopped: None,
+            trouble: None,
+            unclosed_cuts: 0,
+        });
+        change(status);
+    }
+
+    pub(crate) fn forget(&self, partition: &PartitionId) {
+        self.lock().partitions.remove(partition);
+    }
+
+    pub(crate) fn stream_trouble(&self, stream: &StreamName, trouble: Option<String>) {
+        let mut board = self.lock();
+        match trouble {
+            Some(trouble) => board.streams.insert(stream.clone(), trouble),
+            None => board.streams.remove(stream),
+        };
+    }
+
+    pub(crate) fn snapshot(&self, unclosed_cuts_alarm: usize) -> SpeedStatus {
+        let board = self.lock();
+        SpeedStatus {
+            partitions: board.partitions.values().cloned().collect(),
+            stream_troubles: board.streams.iter().map(|(stream, trouble)| format!("{stream}: {trouble}")).collect(),
+            unclosed_cuts_alarm,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Board> {
+        // A status is written field by field, and a half-written one is still a status.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,111 @@
+//! Counters, and one event a batch. Nothing here is called per message.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use kilowatch_shared::position::PartitionId;
+
+use crate::member::BatchReport;
+
+/// Says what the metrics mean; called once, when the layer starts.
+pub(crate) fn describe() {
+    metrics::describe_counter!("kilowatch_speed_records_consumed_total", "messages whose effects are in the views");
+    metrics::describe_counter!("kilowatch_speed_duplicates_total", "readings that repeated an earlier one");
+    metrics::describe_counter!("kilowatch_speed_anomalies_total", "anomalies by detector and severity");
+    metrics::describe_counter!("kilowatch_speed_dead_letters_total", "messages that became no reading, by reason");
+    metrics::describe_counter!("kilowatch_speed_fenced_total", "times that another member took a partition over");
+    metrics::describe_histogram!("kilowatch_speed_batch_seconds", "from a micro-batch's first message to its commit");
+    metrics::describe_gauge!("kilowatch_speed_lag_records", "messages in the log that are not applied");
+    metrics::describe_gauge!("kilowatch_speed_segment_age_seconds", "age of the open segment");
+    metrics::describe_gauge!("kilowatch_speed_unclosed_cuts", "cuts that the lake does not hold yet");
+}
+
+/// Counts an applied micro-batch.
+pub(crate) fn batch_applied(partition: &PartitionId, report: &BatchReport, took: Duration) {
+    let stream = || partition.stream.as_str().to_owned();
+    let counts = &report.effects.counts;
+    metrics::counter!("kilowatch_speed_records_consumed_total", "stream" => stream()).increment(counts.total());
+    metrics::counter!("kilowatch_speed_duplicates_total", "stream" => stream()).increment(counts.duplicates);
+    metrics::histogram!("kilowatch_speed_batch_seconds", "stream" => stream()).record(took.as_secs_f64());
+
+    let mut anomalies: BTreeMap<(&str, &'static str), u64> = BTreeMap::new();
+    for anomaly in &report.effects.anomalies {
+        *anomalies.entry((&anomaly.verdict.detector, anomaly.verdict.severity.as_str())).or_default() += 1;
+    }
+    for ((detector, severity), count) in anomalies {
+        let labels = [("stream", stream()), ("detector", detector.to_owned()), ("severity", severity.to_owned())];
+        metrics::counter!("kilowatch_speed_anomalies_total", &labels).increment(count);
+    }
+    let mut dead: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for letter in &report.effects.dead_letters {
+        *dead.entry(reason_class(&letter.reason)).or_default() += 1;
+    }
+    for (reason, count) in dead {
+        metrics::counter!("kilowatch_speed_dead_letters_total", "stream" => stream(), "reason" => reason)
+            .increment(count);
+    }
+    tracing::debug!(
+        stream = %partition.stream, partition = partition.partition,
+        batch.from = report.span.from.get(), batch.to = report.span.to.get(),
+        batch.readings = counts.readings, batch.duplicates = counts.duplicates,
+        batch.dead_letters = counts.dead_letters, batch.anomalies = report.effects.anomalies.len(),
+        batch.cut = report.effects.cut.is_some(), batch.took_ms = took.as_millis(),
+        "applied a batch"
+    );
+}
+
+/// Sets the gauges of a partition.
+pub(crate) fn gauges(partition: &PartitionId, lag_records: Option<u64>, segment_age: Duration, unclosed_cuts: usize) {
+    let labels = [("stream", partition.stream.as_str().to_owned()), ("partition", partition.partition.to_string())];
+    #[expect(clippy::cast_precision_loss, reason = "a gauge of more than 2^53 messages is as good rounded")]
+    if let Some(lag) = lag_records {
+        metrics::gauge!("kilowatch_speed_lag_records", &labels).set(lag as f64);
+    }
+    metrics::gauge!("kilowatch_speed_segment_age_seconds", &labels).set(segment_age.as_secs_f64());
+    #[expect(clippy::cast_precision_loss, reason = "there are far fewer than 2^53 cuts")]
+    metrics::gauge!("kilowatch_speed_unclosed_cuts", &labels).set(unclosed_cuts as f64);
+}
+
+/// Counts a lost ownership.
+pub(crate) fn fenced(partition: &PartitionId) {
+    metrics::counter!("kilowatch_speed_fenced_total", "stream" => partition.stream.as_str().to_owned()).increment(1);
+}
+
+/// A label has few values, a reason is a sentence for a person.
+fn reason_class(reason: &str) -> &'static str {
+    const CLASSES: [(&str, &str); 7] = [
+        ("a tombstone", "tombstone"),
+        ("the payload is empty", "empty"),
+        ("the payload has ", "too_large"),
+        ("the payload is not UTF-8", "not_utf8"),
+        ("the payload is not JSON", "not_json"),
+        ("the payload is not a JSON object", "not_an_object"),
+        ("field ", "field"),
+    ];
+    CLASSES.into_iter().find(|(start, _)| reason.starts_with(start)).map_or("other", |(_, class)| class)
+}
+
+#[cfg(test)]
+mod tests {
+    use kilowatch_shared::stream::DecodeError;
+
+    use super::*;
+
+    #[test]
+    fn each_way_to_fail_in_decoding_has_a_class_of_its_own() {
+        let not_json = DecodeError::NotJson { reason: "x".to_owned() };
+        let not_an_object = DecodeError::NotAnObject { found: "a list".to_owned() };
+        let missing = DecodeError::MissingField { field: "f".into(), fix: "send it" };
+        let errors = [
+            DecodeError::Tombstone,
+            DecodeError::Empty,
+            DecodeError::TooLarge { size_bytes: 1 },
+            DecodeError::NotUtf8 { byte: 0 },
+            not_json,
+            not_an_object,
+            missing,
+        ];
+        let classes: std::collections::BTreeSet<_> = errors.iter().map(|e| reason_class(&e.to_string())).collect();
+        assert_eq!(classes.len(), errors.len(), "{classes:?}");
+        assert!(!classes.contains("other"));
+    }
+}
