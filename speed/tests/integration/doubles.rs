@@ -1,0 +1,188 @@
+//! Doors that fail when told to.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use kilowatch_shared::{
+    checkpoint::{Cut, OffsetSpan, OwnerToken},
+    dead_letter::DeadLetter,
+    lake::{CommitOutcome, LakeError, LakeSnapshot, LakeTable, SavedState, Segment, SegmentLake},
+    model::{ModelId, ModelManifest},
+    position::{Offset, PartitionId, StreamName},
+    reading::LakeReading,
+    stream::StreamProfile,
+    views::{ApplyOutcome, Effects, PartitionState, SpeedViews, ViewsError},
+};
+
+/// How the next transaction goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing reached the other side.
+    Lost,
+    /// It is in, only the answer was lost.
+    AnswerLost,
+}
+
+/// Views that lose a request or an answer, or are away.
+#[derive(Debug)]
+pub struct FaultyViews {
+    inner: Arc<dyn SpeedViews>,
+    faults: Mutex<VecDeque<Fault>>,
+    away: AtomicBool,
+}
+
+impl FaultyViews {
+    pub fn new(inner: Arc<dyn SpeedViews>) -> Self {
+        Self { inner, faults: Mutex::default(), away: AtomicBool::new(false) }
+    }
+
+    pub fn fail_next(&self, fault: Fault) {
+        self.faults.lock().unwrap().push_back(fault);
+    }
+
+    pub fn no_more_faults(&self) {
+        self.faults.lock().unwrap().clear();
+    }
+
+    pub fn go_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    fn reachable(&self) -> Result<(), ViewsError> {
+        if self.away.load(Ordering::SeqCst) { Err(lost()) } else { Ok(()) }
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        self.faults.lock().unwrap().pop_front()
+    }
+}
+
+fn lost() -> ViewsError {
+    ViewsError::Unavailable { reason: "a fault was injected".to_owned() }
+}
+
+fn answer<T>(fault: Option<Fault>, answer: T) -> Result<T, ViewsError> {
+    if fault == Some(Fault::AnswerLost) { Err(lost()) } else { Ok(answer) }
+}
+
+#[async_trait]
+impl SpeedViews for FaultyViews {
+    async fn claim(&self, p: &PartitionId, owner: OwnerToken, first: &Cut) -> Result<PartitionState, ViewsError> {
+        self.reachable()?;
+        let fault = self.fault();
+        if fault == Some(Fault::Lost) {
+            return Err(lost());
+        }
+        answer(fault, self.inner.claim(p, owner, first).await?)
+    }
+
+    async fn partition(&self, p: &PartitionId) -> Result<Option<PartitionState>, ViewsError> {
+        self.reachable()?;
+        self.inner.partition(p).await
+    }
+
+    async fn apply(
+        &self,
+        p: &PartitionId,
+        owner: OwnerToken,
+        span: OffsetSpan,
+        effects: &Effects,
+    ) -> Result<ApplyOutcome, ViewsError> {
+        self.reachable()?;
+        let fault = self.fault();
+        if fault == Some(Fault::Lost) {
+            return Err(lost());
+        }
+        answer(fault, self.inner.apply(p, owner, span, effects).await?)
+    }
+
+    async fn release(&self, p: &PartitionId, owner: OwnerToken) -> Result<(), ViewsError> {
+        self.reachable()?;
+        self.inner.release(p, owner).await
+    }
+}
+
+/// A lake that can be away.
+#[derive(Debug)]
+pub struct AwayLake {
+    inner: Arc<dyn SegmentLake>,
+    away: AtomicBool,
+}
+
+impl AwayLake {
+    pub fn new(inner: Arc<dyn SegmentLake>) -> Self {
+        Self { inner, away: AtomicBool::new(false) }
+    }
+
+    pub fn go_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    fn there(&self) -> Result<&dyn SegmentLake, LakeError> {
+        if self.away.load(Ordering::SeqCst) {
+            return Err(LakeError::Unavailable { reason: "a fault was injected".to_owned() });
+        }
+        Ok(self.inner.as_ref())
+    }
+}
+
+#[async_trait]
+impl SegmentLake for AwayLake {
+    async fn snapshot(&self, stream: &StreamName, table: LakeTable) -> Result<LakeSnapshot, LakeError> {
+        self.there()?.snapshot(stream, table).await
+    }
+
+    async fn append_readings(
+        &self,
+        profile: &StreamProfile,
+        base: &LakeSnapshot,
+        segments: &[Segment<LakeReading>],
+    ) -> Result<CommitOutcome, LakeError> {
+        self.there()?.append_readings(profile, base, segments).await
+    }
+
+    async fn append_dead_letters(
+        &self,
+        profile: &StreamProfile,
+        base: &LakeSnapshot,
+        segments: &[Segment<DeadLetter>],
+    ) -> Result<CommitOutcome, LakeError> {
+        self.there()?.append_dead_letters(profile, base, segments).await
+    }
+
+    async fn committed_cuts(&self, p: &PartitionId, span: OffsetSpan) -> Result<Vec<Cut>, LakeError> {
+        self.there()?.committed_cuts(p, span).await
+    }
+
+    async fn read_readings(
+        &self,
+        profile: &StreamProfile,
+        p: &PartitionId,
+        span: OffsetSpan,
+    ) -> Result<Vec<LakeReading>, LakeError> {
+        self.there()?.read_readings(profile, p, span).await
+    }
+
+    async fn save_state(&self, p: &PartitionId, state: &SavedState) -> Result<(), LakeError> {
+        self.there()?.save_state(p, state).await
+    }
+
+    async fn load_states(&self, p: &PartitionId, at_most: Offset, limit: usize) -> Result<Vec<SavedState>, LakeError> {
+        self.there()?.load_states(p, at_most, limit).await
+    }
+
+    async fn load_model(&self, id: &ModelId) -> Result<Bytes, LakeError> {
+        self.there()?.load_model(id).await
+    }
+
+    async fn save_model(&self, manifest: &ModelManifest, bytes: Bytes) -> Result<(), LakeError> {
+        self.there()?.save_model(manifest, bytes).await
+    }
+}

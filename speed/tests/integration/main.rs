@@ -1,0 +1,11 @@
+//! The speed layer against log, lake and views: every test drives the public steps or the running layer.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly, and so may its helpers")]
+
+mod catching_up;
+mod doubles;
+mod exactness;
+mod running;
+mod stream;
+mod truth;
+mod world;

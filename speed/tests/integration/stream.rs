@@ -1,0 +1,106 @@
+//! The stream that the tests speak: two meters, one measure, a detector that alarms soon.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use kilowatch_shared::{
+    checkpoint::Pins,
+    log::NewRecord,
+    stream::{DetectorConfig, StreamProfile},
+};
+use kilowatch_speed::cut_line::PinSet;
+use proptest::prelude::*;
+
+pub const TOPIC: &str = "meter-readings";
+pub const MEASURE: &str = "power";
+pub const WINDOW_SECS: u32 = 3600;
+pub const DEVICES: [&str; 2] = ["meter-a", "meter-b"];
+
+const PROFILE: &str = r#"
+name = "test-meters"
+description = "Two meters of a test"
+topic = "meter-readings"
+key_field = "device_id"
+time_field = "timestamp"
+interval_secs = 60
+rollup_windows_secs = [3600]
+measures = [{ name = "power", unit = "kW", label = "Power" }]
+
+[[detectors]]
+kernel = "three_sigma"
+name = "three_sigma"
+measures = ["power"]
+window_readings = 8
+min_readings = 3
+sigmas = 1.25
+"#;
+
+/// The profile of the stream.
+pub fn profile() -> StreamProfile {
+    StreamProfile::parse(PROFILE, "test").unwrap()
+}
+
+/// Pins that judge differently: each is a promotion of its own.
+pub fn pin_variants() -> Vec<PinSet> {
+    [1.25, 0.75, 2.0]
+        .into_iter()
+        .map(|sigmas| {
+            let mut profile = profile();
+            for detector in &mut profile.detectors {
+                if let DetectorConfig::ThreeSigma(config) = detector {
+                    config.sigmas = sigmas;
+                }
+            }
+            PinSet::try_new(Arc::new(Pins::of_this_build(&profile, BTreeMap::new()))).unwrap()
+        })
+        .collect()
+}
+
+/// When the stream begins.
+pub fn epoch() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_167_609_600, 0).unwrap()
+}
+
+/// A message of the test stream. Equal minutes of one device are duplicates, smaller ones come late.
+#[derive(Debug, Clone)]
+pub enum Message {
+    Reading { device: usize, minute: i64, power: Option<i32> },
+    Poison(&'static [u8]),
+    Tombstone,
+}
+
+impl Message {
+    pub fn to_record(&self) -> NewRecord {
+        let payload = match self {
+            Self::Reading { device, minute, power } => {
+                let at = (epoch() + TimeDelta::minutes(*minute)).format("%Y-%m-%dT%H:%M:%SZ");
+                let power = power.map_or_else(|| "null".to_owned(), |power| format!("{}.{}", power / 10, power % 10));
+                let body = format!(r#"{{"device_id":"{}","timestamp":"{at}","power":{power}}}"#, DEVICES[*device]);
+                Some(Bytes::from(body))
+            }
+            Self::Poison(bytes) => Some(Bytes::from_static(bytes)),
+            Self::Tombstone => None,
+        };
+        let key = match self {
+            Self::Reading { device, .. } => Some(Bytes::from_static(DEVICES[*device].as_bytes())),
+            Self::Poison(_) | Self::Tombstone => None,
+        };
+        NewRecord { key, payload, headers: Vec::new() }
+    }
+}
+
+/// Any message: mostly readings within eight hours, so that late ones, duplicates and several windows are common.
+pub fn any_message() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        12 => (0..DEVICES.len(), 0..480_i64, prop_oneof![4 => 10..20_i32, 1 => 0..9999_i32])
+            .prop_map(|(device, minute, power)| Message::Reading { device, minute, power: Some(power) }),
+        3 => (0..DEVICES.len(), 0..6_i64, 10..20_i32)
+            .prop_map(|(device, minute, power)| Message::Reading { device, minute, power: Some(power) }),
+        1 => (0..DEVICES.len(), 0..480_i64).prop_map(|(device, minute)| Message::Reading { device, minute, power: None }),
+        1 => Just(Message::Poison(b"{ not json")),
+        1 => Just(Message::Poison(b"\xff\xfe")),
+        1 => Just(Message::Poison(br#"{"device_id":"meter-a","power":1.0}"#)),
+        1 => Just(Message::Tombstone),
+    ]
+}
