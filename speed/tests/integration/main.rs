@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly, and so may its helpers")]
 
-mod catching_up;
 mod doubles;
 mod exactness;
-mod running;
 mod stream;
 mod truth;
 mod world;
