@@ -174,3 +174,6 @@ fn injected(record: &LogRecord) -> Option<Box<str>> {
     let is_name = !kind.is_empty() && kind.len() <= MAX_INJECTED_BYTES && !kind.chars().any(char::is_control);
     is_name.then(|| kind.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{
     FoldError, ModelSet, PartitionFold,
@@ -16,10 +17,12 @@ use crate::{
 /// Raised when the serialised form changes. An unreadable state costs a replay from an older one, nothing else.
 const STATE_FORMAT: u32 = 1;
 
-/// What is written, borrowed from the fold.
+/// SHA-256 over the rest, at the end: a flipped bit in a sum would not be noticed otherwise, only judged by.
+const DIGEST_BYTES: usize = 32;
+
+/// What is written, borrowed from the fold; the format comes before it.
 #[derive(Serialize)]
 struct Written<'a> {
-    format: u32,
     detectors: Vec<DetectorIdentity>,
     devices: Vec<(&'a DeviceId, &'a DeviceState)>,
 }
@@ -27,8 +30,6 @@ struct Written<'a> {
 /// What is read.
 #[derive(Deserialize)]
 struct Read {
-    #[expect(dead_code, reason = "checked before the rest is read")]
-    format: u32,
     detectors: Vec<DetectorIdentity>,
     devices: Vec<(DeviceId, DeviceState)>,
 }
@@ -40,8 +41,10 @@ impl PartitionFold {
     /// [`FoldError::Unserialisable`], which would be a bug.
     pub fn save(&self) -> Result<Bytes, FoldError> {
         let detectors = self.detectors.iter().map(|detector| detector.identity).collect();
-        let written = Written { format: STATE_FORMAT, detectors, devices: self.devices.sorted() };
-        let bytes = postcard::to_stdvec(&written).map_err(|error| FoldError::Unserialisable(error.to_string()))?;
+        let written = Written { detectors, devices: self.devices.sorted() };
+        let unserialisable = |error: postcard::Error| FoldError::Unserialisable(error.to_string());
+        let mut bytes = postcard::to_stdvec(&(STATE_FORMAT, written)).map_err(unserialisable)?;
+        bytes.extend_from_slice(&Sha256::digest(&bytes));
         Ok(bytes.into())
     }
 
@@ -51,15 +54,19 @@ impl PartitionFold {
     /// # Errors
     /// [`FoldError`]; after [`FoldError::CorruptState`] and [`FoldError::UnsupportedState`] an older state may do.
     pub fn restore(partition: PartitionId, pins: &Pins, models: &ModelSet, state: &[u8]) -> Result<Self, FoldError> {
-        let corrupt = |error: postcard::Error| FoldError::CorruptState(error.to_string());
+        let corrupt = |reason: String| FoldError::CorruptState(reason);
         let mut fold = Self::try_new(partition, pins, models)?;
-        let (found, _) = postcard::take_from_bytes::<u32>(state).map_err(corrupt)?;
+        let (body, _) = state
+            .split_last_chunk::<DIGEST_BYTES>()
+            .filter(|(body, digest)| Sha256::digest(body).as_slice() == digest.as_slice())
+            .ok_or_else(|| corrupt("its checksum does not fit".to_owned()))?;
+        let (found, rest) = postcard::take_from_bytes::<u32>(body).map_err(|error| corrupt(error.to_string()))?;
         if found != STATE_FORMAT {
             return Err(FoldError::UnsupportedState { found, supported: STATE_FORMAT });
         }
-        let read: Read = postcard::from_bytes(state).map_err(corrupt)?;
+        let read: Read = postcard::from_bytes(rest).map_err(|error| corrupt(error.to_string()))?;
         if read.devices.iter().any(|(_, device)| device.detectors.len() != read.detectors.len()) {
-            return Err(FoldError::CorruptState("a device has not one state a detector".to_owned()));
+            return Err(corrupt("a device has not one state a detector".to_owned()));
         }
         fold.devices = Devices::from_saved(read.devices);
         fold.carry_over(&read.detectors);

@@ -31,13 +31,15 @@ pub struct IsolationForestModel {
 
 /// A tree of `2^height - 1` cuts in breadth-first order (the children of `i` are `2i+1` and `2i+2`) and `2^height`
 /// leaves. Every path takes as many steps, so the processor never guesses wrong where a path ends, and works on several
-/// trees at a time; a tree of height 8 takes 2.3 kB, and a hundred of them stay in the second-level cache.
+/// trees at a time; a tree of height 8 takes 4.3 kB, and a hundred of them stay in the second-level cache.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Tree {
     /// The feature that a node compares.
     pub(super) cut_features: Vec<u8>,
     /// Values from the cut on go right.
     pub(super) cuts: Vec<f32>,
+    /// Least and greatest value of the compared feature among the rows that reached the node in training.
+    pub(super) ranges: Vec<[f32; 2]>,
     /// Path length of each leaf: its depth and the average path of the values that it holds.
     pub(super) leaf_paths: Vec<f32>,
 }
@@ -109,8 +111,8 @@ impl IsolationForestModel {
         require(self.features.iter().all(scales), "scale of a feature")?;
         let leaves = 1_usize << self.height;
         for tree in &self.trees {
-            let lengths = [tree.cut_features.len() + 1, tree.cuts.len() + 1, tree.leaf_paths.len()];
-            require(lengths == [leaves; 3], "size of a tree")?;
+            let cuts = [tree.cut_features.len(), tree.cuts.len(), tree.ranges.len()];
+            require(cuts == [leaves - 1; 3] && tree.leaf_paths.len() == leaves, "size of a tree")?;
             require(tree.cut_features.iter().all(|feature| usize::from(*feature) < features), "feature of a cut")?;
             require(tree.leaf_paths.iter().all(|path| path.is_finite()), "path of a leaf")?;
         }
@@ -154,18 +156,30 @@ impl IsolationForestModel {
 
     /// Mean path length over the trees. The sum is in the order of the trees, so it has the same bits everywhere.
     pub(super) fn mean_path(&self, vector: &FeatureVector) -> f64 {
-        let paths: f64 = self.trees.iter().map(|tree| f64::from(tree.path(vector, self.height))).sum();
+        let paths: f64 = self.trees.iter().map(|tree| tree.path(vector, self.height)).sum();
         paths / self.trees.len() as f64
     }
 }
 
 impl Tree {
-    fn path(&self, vector: &FeatureVector, height: u32) -> f32 {
-        let mut node = 0;
-        for _ in 0..height {
+    /// The expected path of a reading, as if it had been among the rows that the tree was grown from: where it lies
+    /// outside the range that was cut, a random cut of the range widened to it sets it apart at once with probability
+    /// outside / (outside + range), and with the rest it goes on. Without this a reading however far out goes as deep
+    /// as the outermost training row, and one odd value among many features is hardly seen.
+    fn path(&self, vector: &FeatureVector, height: u32) -> f64 {
+        let (mut node, mut path, mut goes_on) = (0, 0.0, 1.0);
+        for depth in 1..=height {
             let value = vector[usize::from(self.cut_features[node]) % MAX_FEATURES];
+            let [low, high] = self.ranges[node];
+            let outside = (low - value).max(value - high);
+            if outside > 0.0 {
+                let (outside, range) = (f64::from(outside), f64::from(high) - f64::from(low));
+                let set_apart = goes_on * (1.0 - range / (outside + range));
+                path += set_apart * f64::from(depth);
+                goes_on -= set_apart;
+            }
             node = 2 * node + 1 + usize::from(value >= self.cuts[node]);
         }
-        self.leaf_paths[node - self.cuts.len()]
+        path + goes_on * f64::from(self.leaf_paths[node - self.cuts.len()])
     }
 }

@@ -170,8 +170,12 @@ fn unit(rng: &mut ChaCha8Rng) -> f64 {
 
 fn grow(sample: &mut [FeatureVector], width: usize, height: u32, rng: &mut ChaCha8Rng) -> Tree {
     let cuts = (1_usize << height) - 1;
-    let mut tree =
-        Tree { cut_features: vec![0; cuts], cuts: vec![f32::INFINITY; cuts], leaf_paths: vec![0.0; cuts + 1] };
+    let mut tree = Tree {
+        cut_features: vec![0; cuts],
+        cuts: vec![f32::INFINITY; cuts],
+        ranges: vec![[f32::NEG_INFINITY, f32::INFINITY]; cuts],
+        leaf_paths: vec![0.0; cuts + 1],
+    };
     grow_node(&mut tree, sample, 0, 0, Branch { width, height }, rng);
     tree
 }
@@ -212,6 +216,7 @@ fn grow_node(
     let cut = if drawn > low { drawn.min(high) } else { high };
     tree.cut_features[node] = feature as u8;
     tree.cuts[node] = cut;
+    tree.ranges[node] = [low, high];
     let middle = partition(rows, |row| row[feature] < cut);
     let (left, right) = rows.split_at_mut(middle);
     grow_node(tree, left, 2 * node + 1, depth + 1, branch, rng);

@@ -10,3 +10,6 @@ mod moments;
 
 pub use config::ThreeSigmaConfig;
 pub use kernel::{ThreeSigma, ThreeSigmaState};
+
+#[cfg(test)]
+mod tests;

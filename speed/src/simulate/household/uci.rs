@@ -71,8 +71,7 @@ pub fn write_uci(
 fn push_values(line: &mut Vec<u8>, measures: &HouseholdMeasures) -> io::Result<()> {
     let HouseholdMeasures { active_power, reactive_power, voltage, current, .. } = measures;
     let HouseholdMeasures { sub_metering_1, sub_metering_2, sub_metering_3, .. } = measures;
-    let values =
-        [active_power, reactive_power, voltage, current, sub_metering_1, sub_metering_2, sub_metering_3];
+    let values = [active_power, reactive_power, voltage, current, sub_metering_1, sub_metering_2, sub_metering_3];
     for value in values {
         let thousandths = (value * 1000.0).round() as i64;
         write!(line, ";{}.{:03}", thousandths / 1000, thousandths % 1000)?;

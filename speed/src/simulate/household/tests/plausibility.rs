@@ -52,7 +52,9 @@ fn means_by_season_and_hour_are_near_those_of_the_real_household() {
     assert!((0.4..0.75).contains(&power(&august)), "{}", power(&august));
     let volts = mean(january.iter().chain(&august).map(|m| m.voltage));
     assert!((239.0..243.0).contains(&volts), "{volts}");
-    let at_hour = |hour: usize| mean(january.iter().enumerate().filter(|(i, _)| i / 60 % 24 == hour).map(|(_, m)| m.active_power));
+    let at_hour = |hour: usize| {
+        mean(january.iter().enumerate().filter(|(i, _)| i / 60 % 24 == hour).map(|(_, m)| m.active_power))
+    };
     assert!(at_hour(20) > 2.0 * at_hour(3), "evening {} night {}", at_hour(20), at_hour(3));
 }
 

@@ -1,0 +1,187 @@
+//! What a forest has to tell apart, and that it is the same one every time.
+
+use proptest::prelude::*;
+use rand::RngExt;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use smallvec::SmallVec;
+
+use super::*;
+use crate::{
+    anomaly::Severity,
+    detect::Kernel,
+    model::ModelId,
+    position::DeviceId,
+    reading::Reading,
+    stream::{StreamProfile, StreamRegistry},
+};
+
+fn names() -> Vec<String> {
+    ["active_power", "voltage"].map(str::to_owned).to_vec()
+}
+
+/// Power between 0 and 4 kW, and a voltage that sinks as it rises.
+fn rows(count: usize) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(99);
+    let row = |_| {
+        let power: f64 = rng.random_range(0.0..4.0);
+        [power, 242.0 - power + rng.random_range(-1.0..1.0)]
+    };
+    (0..count).flat_map(row).collect()
+}
+
+fn forest(seed: u64) -> IsolationForestModel {
+    let (names, values) = (names(), rows(5000));
+    train(TrainingRows { features: &names, values: &values }, ForestParams::default(), 0.99, seed).unwrap()
+}
+
+fn household() -> StreamProfile {
+    let registry = StreamRegistry::built_in().unwrap();
+    registry.iter().find(|profile| profile.name.as_str() == "household").unwrap().clone()
+}
+
+fn kernel() -> IsolationForest {
+    let bytes = forest(1).to_bytes().unwrap();
+    let config = IsolationForestConfig { name: "forest".to_owned(), features: names(), alarm_quantile: 0.99 };
+    IsolationForest::try_new(&config, &household(), &ModelId::of(&bytes), &bytes).unwrap()
+}
+
+fn reading(active_power: Option<f64>, voltage: Option<f64>) -> Reading {
+    let mut measures: SmallVec<_> = smallvec::smallvec![None; 7];
+    (measures[0], measures[2]) = (active_power, voltage);
+    Reading {
+        device: DeviceId::parse("m").unwrap(),
+        event_time: chrono::DateTime::UNIX_EPOCH,
+        measures,
+        tags: SmallVec::new(),
+        injected: None,
+    }
+}
+
+#[test]
+fn an_outlier_scores_above_everything_normal() {
+    let model = forest(1);
+    let normal = [0.5, 1.0, 2.0, 3.5].map(|power| model.score(&[Some(power), Some(242.0 - power)]));
+    let outliers = [[12.0, 240.0], [1.0, 190.0], [1.0, 280.0], [-5.0, 240.0], [1e300, 240.0]];
+    for [power, voltage] in outliers {
+        let score = model.score(&[Some(power), Some(voltage)]);
+        assert!(score > model.threshold(), "{power} kW at {voltage} V scores {score}, alarm {}", model.threshold());
+        assert!(normal.iter().all(|normal| *normal < score && *normal < model.threshold()));
+    }
+}
+
+#[test]
+fn a_combination_that_never_occurs_is_more_unusual_than_either_value() {
+    // 242 V is usual at no load and 238 V at full load.
+    let model = forest(1);
+    let odd = model.score(&[Some(3.9), Some(242.6)]);
+    assert!(odd > model.score(&[Some(3.9), Some(238.1)]) && odd > model.score(&[Some(0.1), Some(242.0)]));
+}
+
+#[test]
+fn the_alarm_quantile_is_the_share_of_training_rows_that_stay_silent() {
+    let (model, values) = (forest(1), rows(5000));
+    let alarms = values.chunks(2).filter(|row| model.score(&[Some(row[0]), Some(row[1])]) > model.threshold()).count();
+    assert!((40..=60).contains(&alarms), "{alarms} of 5000 at the quantile 0.99");
+}
+
+#[test]
+fn the_same_seed_grows_the_same_bytes_and_another_seed_others() {
+    assert_eq!(forest(7).to_bytes(), forest(7).to_bytes());
+    assert_ne!(forest(7).to_bytes(), forest(8).to_bytes());
+}
+
+#[test]
+fn a_model_read_back_scores_the_same_bits() {
+    let model = forest(1);
+    let copy = IsolationForestModel::from_bytes(&model.to_bytes().unwrap()).unwrap();
+    assert_eq!(copy, model);
+    assert_eq!(copy.score(&[Some(7.0), None]).to_bits(), model.score(&[Some(7.0), None]).to_bits());
+}
+
+#[test]
+fn a_missing_value_counts_as_the_median_and_a_reading_without_any_is_not_judged() {
+    let model = forest(1);
+    let median = model.features[1].median;
+    assert_eq!(model.score(&[Some(9.0), None]), model.score(&[Some(9.0), Some(median)]));
+    assert_eq!(kernel().judge(&mut (), &reading(None, None)), None);
+    assert!(kernel().judge(&mut (), &reading(Some(50.0), None)).is_some());
+}
+
+#[test]
+fn missing_values_in_training_neither_count_nor_stop_it() {
+    let (names, mut values) = (names(), rows(1000));
+    values.extend([f64::NAN, f64::NAN, 1.0, f64::NAN]);
+    let model = train(TrainingRows { features: &names, values: &values }, ForestParams::default(), 0.99, 1).unwrap();
+    assert!(model.score(&[Some(40.0), Some(240.0)]) > model.threshold());
+}
+
+#[test]
+fn a_verdict_blames_the_measure_that_is_off() {
+    let kernel = kernel();
+    let verdict = kernel.judge(&mut (), &reading(Some(1.0), Some(180.0))).unwrap();
+    let explanation = &verdict.explanation;
+    assert_eq!((explanation.measure.as_str(), explanation.observed), ("voltage", 180.0));
+    assert!(explanation.expected_low.unwrap() > 230.0 && explanation.expected_high.unwrap() < 250.0);
+    assert!(verdict.score > verdict.threshold && verdict.severity == Severity::Critical, "{verdict:?}");
+    assert!(explanation.text.contains("voltage of 180.000 V is outside the usual"), "{}", explanation.text);
+    assert!(kernel.judge(&mut (), &reading(Some(1.0), Some(241.0))).is_none());
+}
+
+#[test]
+fn what_no_forest_can_grow_from_is_named() {
+    let names = names();
+    let grow = |values: &[f64], params, quantile| {
+        train(TrainingRows { features: &names, values }, params, quantile, 1).unwrap_err().to_string()
+    };
+    let params = ForestParams::default();
+    assert!(grow(&[1.0, 2.0, 3.0], params, 0.99).contains("no whole rows"));
+    assert!(grow(&[1.0, 2.0], params, 0.99).contains("at least 2 rows"));
+    assert!(grow(&[f64::NAN; 8], params, 0.99).contains("at least 2 rows"));
+    assert!(grow(&[1.0; 8], ForestParams { trees: 0, ..params }, 0.99).contains("trees = 0"));
+    assert!(grow(&[1.0; 8], ForestParams { sample_size: 1, ..params }, 0.99).contains("sample_size = 1"));
+    assert!(grow(&[1.0; 8], params, 1.0).contains("alarm_quantile = 1"));
+    let none: TrainingRows<'_> = TrainingRows { features: &[], values: &[] };
+    assert_eq!(train(none, params, 0.99, 1), Err(TrainError::Features { found: 0 }));
+}
+
+#[test]
+fn rows_that_are_all_alike_raise_no_alarm() {
+    let names = names();
+    let model =
+        train(TrainingRows { features: &names, values: &[1.0; 200] }, ForestParams::default(), 0.99, 1).unwrap();
+    assert!(model.score(&[Some(1.0), Some(1.0)]) <= model.threshold());
+}
+
+#[test]
+fn a_model_of_another_stream_or_format_is_refused() {
+    let foreign = train(
+        TrainingRows { features: &["output_mw".to_owned()], values: &[1.0, 2.0, 3.0] },
+        ForestParams::default(),
+        0.9,
+        1,
+    );
+    let bytes = foreign.unwrap().to_bytes().unwrap();
+    let config = IsolationForestConfig { name: "forest".to_owned(), features: names(), alarm_quantile: 0.9 };
+    let refused = IsolationForest::try_new(&config, &household(), &ModelId::of(&bytes), &bytes).unwrap_err();
+    assert_eq!(refused, ModelProblem::UnknownFeature("output_mw".to_owned()));
+    let mut newer = bytes;
+    newer[0] += 1;
+    assert_eq!(IsolationForestModel::from_bytes(&newer), Err(ModelProblem::UnsupportedFormat { found: 2 }));
+}
+
+proptest! {
+    #[test]
+    fn damaged_bytes_are_an_error_or_a_model_that_can_score(at in 1_usize..2000, with: u8, keep in 0_usize..6000) {
+        let names = names();
+        let values = rows(64);
+        let params = ForestParams { trees: 2, sample_size: 16 };
+        let model = train(TrainingRows { features: &names, values: &values }, params, 0.9, 1).unwrap();
+        let mut bytes = model.to_bytes().unwrap();
+        let at = at % bytes.len();
+        bytes[at] = with;
+        bytes.truncate(keep.max(at));
+        if let Ok(model) = IsolationForestModel::from_bytes(&bytes) {
+            prop_assert!((0.0..=1.0).contains(&model.score(&[Some(1.0), Some(240.0)])));
+        }
+    }
+}
