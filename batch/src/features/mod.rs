@@ -1,0 +1,12 @@
+//! Rows of the lake become rows to learn from.
+//!
+//! The estimate learns from readings as they are, with the calendar: [`FeatureTable`]. The forecast looks back on
+//! [`hourly`] means with [`issue`], which sees only what was known when the forecast was issued.
+
+pub mod hourly;
+pub mod issue;
+mod table;
+
+pub use hourly::{HourIndex, HourTotal, HourlySeries};
+pub use issue::{ISSUE_FEATURES, issue_features};
+pub use table::FeatureTable;
