@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let cut = cut_at_share(&times, 0.8).ok_or("too few rows")?;
     let train = rows_before(&times, cut);
     let past: Vec<Vec<f32>> = columns.iter().map(|column| column[..train].repeat(tiles)).collect();
+    let past: Vec<&[f32]> = past.iter().map(Vec::as_slice).collect();
     let past_target = target[..train].repeat(tiles);
     for seed in 1..=number("KILOWATCH_SEEDS", 3) {
         let start = Instant::now();

@@ -94,12 +94,7 @@ pub enum GrowError {
 ///
 /// # Errors
 /// [`GrowError`].
-pub fn grow_forest(
-    columns: &[Vec<f32>],
-    target: &[f64],
-    params: &ForestParams,
-    seed: u64,
-) -> Result<Forest, GrowError> {
+pub fn grow_forest(columns: &[&[f32]], target: &[f64], params: &ForestParams, seed: u64) -> Result<Forest, GrowError> {
     check(columns, target, params)?;
     let width = columns.len();
     let all = Rows::try_new(columns.concat(), target.to_vec(), width)?;
@@ -140,14 +135,14 @@ impl Rows {
         Ok(Self { matrix: DenseMatrix::new(target.len(), width, values, true)?, target })
     }
 
-    fn sampled(columns: &[Vec<f32>], target: &[f64], count: usize, seed: u64) -> Result<Self, GrowError> {
+    fn sampled(columns: &[&[f32]], target: &[f64], count: usize, seed: u64) -> Result<Self, GrowError> {
         let chosen = sample_ascending(target.len(), count, seed);
         let values = columns.iter().flat_map(|column| chosen.iter().map(|row| column[*row])).collect();
         Self::try_new(values, chosen.iter().map(|row| target[*row]).collect(), columns.len())
     }
 }
 
-fn check(columns: &[Vec<f32>], target: &[f64], params: &ForestParams) -> Result<(), GrowError> {
+fn check(columns: &[&[f32]], target: &[f64], params: &ForestParams) -> Result<(), GrowError> {
     let parameter = |name, value, range, holds: bool| {
         if holds { Ok(()) } else { Err(GrowError::Parameter { name, value, range }) }
     };
@@ -178,17 +173,21 @@ mod tests {
     use super::*;
 
     /// Two features, of which the first decides.
-    fn steps(rows: u16) -> (Vec<Vec<f32>>, Vec<f64>) {
+    fn steps(rows: u16) -> ([Vec<f32>; 2], Vec<f64>) {
         let decides: Vec<f32> = (0..rows).map(f32::from).collect();
         let noise: Vec<f32> = (0..rows).map(|row| f32::from(row % 101 * 37 % 101)).collect();
         let target = (0..rows).map(|row| if row < rows / 2 { 1.0 } else { 9.0 }).collect();
-        (vec![decides, noise], target)
+        ([decides, noise], target)
+    }
+
+    fn grow(columns: &[Vec<f32>], target: &[f64], params: &ForestParams, seed: u64) -> Result<Forest, GrowError> {
+        grow_forest(&columns.iter().map(Vec::as_slice).collect::<Vec<_>>(), target, params, seed)
     }
 
     #[test]
     fn the_forest_finds_the_feature_that_decides() {
         let (columns, target) = steps(200);
-        let forest = grow_forest(&columns, &target, &ForestParams::default(), 7).unwrap();
+        let forest = grow(&columns, &target, &ForestParams::default(), 7).unwrap();
         assert_eq!(forest.trees(), 20);
         assert!((forest.predict(&[10.0, 50.0]) - 1.0).abs() < 1e-9);
         assert!((forest.predict(&[190.0, 50.0]) - 9.0).abs() < 1e-9);
@@ -198,40 +197,40 @@ mod tests {
     fn the_same_seed_gives_the_same_forest_on_any_number_of_processors() {
         let (columns, target) = steps(300);
         let params = ForestParams { trees: 13, ..ForestParams::default() };
-        let grow = |threads: usize, seed: u64| {
+        let on = |threads: usize, seed: u64| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| grow_forest(&columns, &target, &params, seed).unwrap())
+            pool.install(|| grow(&columns, &target, &params, seed).unwrap())
         };
-        assert_eq!(grow(1, 42), grow(3, 42));
-        assert_ne!(grow(1, 42), grow(1, 43));
+        assert_eq!(on(1, 42), on(3, 42));
+        assert_ne!(on(1, 42), on(1, 43));
     }
 
     #[test]
     fn a_depth_of_one_is_one_split() {
         let (columns, target) = steps(100);
         let params = ForestParams { trees: 4, max_depth: 1, ..ForestParams::default() };
-        assert_eq!(grow_forest(&columns, &target, &params, 1).unwrap().nodes(), 4 * 3);
+        assert_eq!(grow(&columns, &target, &params, 1).unwrap().nodes(), 4 * 3);
     }
 
     #[test]
     fn a_forest_of_parts_of_the_rows_still_knows_all_of_them() {
         let (columns, target) = steps(2000);
         let params = ForestParams { max_rows_per_tree: 100, ..ForestParams::default() };
-        let forest = grow_forest(&columns, &target, &params, 3).unwrap();
+        let forest = grow(&columns, &target, &params, 3).unwrap();
         assert!(forest.predict(&[100.0, 50.0]) < 1.5);
         assert!(forest.predict(&[1900.0, 50.0]) > 8.5);
-        assert_eq!(forest, grow_forest(&columns, &target, &params, 3).unwrap());
-        assert_ne!(forest, grow_forest(&columns, &target, &ForestParams::default(), 3).unwrap());
+        assert_eq!(forest, grow(&columns, &target, &params, 3).unwrap());
+        assert_ne!(forest, grow(&columns, &target, &ForestParams::default(), 3).unwrap());
     }
 
     #[test]
     fn parameters_and_shapes_out_of_range_are_refused_by_name() {
         let (columns, target) = steps(10);
         let depthless = ForestParams { max_depth: 0, ..ForestParams::default() };
-        let error = grow_forest(&columns, &target, &depthless, 1).unwrap_err().to_string();
+        let error = grow(&columns, &target, &depthless, 1).unwrap_err().to_string();
         assert_eq!(error, "max_depth = 0: must be 1 to 30");
         assert!(matches!(
-            grow_forest(&columns, &[1.0], &ForestParams::default(), 1),
+            grow(&columns, &[1.0], &ForestParams::default(), 1),
             Err(GrowError::Shape { columns: 2, rows: 1 })
         ));
         assert!(matches!(
@@ -247,9 +246,9 @@ mod tests {
             rows in prop::collection::vec((-5.0_f32..5.0, -5.0_f32..5.0, -100.0_f64..100.0), 2..80),
             asked in (-9.0_f32..9.0, -9.0_f32..9.0),
         ) {
-            let columns = vec![rows.iter().map(|row| row.0).collect(), rows.iter().map(|row| row.1).collect()];
+            let columns = [rows.iter().map(|row| row.0).collect(), rows.iter().map(|row| row.1).collect()];
             let target: Vec<f64> = rows.iter().map(|row| row.2).collect();
-            let forest = grow_forest(&columns, &target, &ForestParams { trees: 3, ..ForestParams::default() }, 5).unwrap();
+            let forest = grow(&columns, &target, &ForestParams { trees: 3, ..ForestParams::default() }, 5).unwrap();
             let said = forest.predict(&[asked.0, asked.1]);
             let least = target.iter().copied().fold(f64::INFINITY, f64::min);
             let most = target.iter().copied().fold(f64::NEG_INFINITY, f64::max);
