@@ -53,9 +53,22 @@ impl SpeedLayer {
         let SpeedDeps { log, lake, views, clock } = deps;
         let batch_views: Arc<dyn BatchViews> = views.clone();
         let speed_views: Arc<dyn SpeedViews> = views;
+        let doors = Doors::new(log, lake, speed_views, Arc::clone(&batch_views));
+        Self::over(doors, Arc::new(PromotedModels(batch_views)), clock, profiles, config)
+    }
+
+    /// A layer over doors and a source of pins of the caller's own.
+    #[must_use]
+    pub fn over(
+        doors: Doors,
+        pins: Arc<dyn PinsSource>,
+        clock: SharedClock,
+        profiles: Vec<StreamProfile>,
+        config: SpeedConfig,
+    ) -> Self {
         Self {
-            doors: Arc::new(Doors::new(log, lake, speed_views, Arc::clone(&batch_views))),
-            pins: Arc::new(PromotedModels(batch_views)),
+            doors: Arc::new(doors),
+            pins,
             clock,
             profiles: profiles.into_iter().map(Arc::new).collect(),
             config: Arc::new(config),

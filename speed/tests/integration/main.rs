@@ -1,9 +1,10 @@
 //! The speed layer against log, lake and views: every test drives the public steps or the running layer.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly, and so may its helpers")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly, and so may its helpers")]
 
 mod doubles;
 mod exactness;
+mod running;
 mod stream;
 mod truth;
 mod world;

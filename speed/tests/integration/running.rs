@@ -1,0 +1,299 @@
+//! The running layer: produce, run, stop, run again; neighbours that go away and come back.
+
+use std::{sync::Arc, time::Duration};
+
+use kilowatch_shared::{
+    checkpoint::SourcePartition,
+    clock::SystemClock,
+    lake::{LakeTable, SegmentLake, memory::MemoryLake},
+    log::{Log, NewRecord, memory::MemoryLog},
+    position::{Offset, PartitionId},
+    views::{BatchViews, SharedViews, sqlite::SqliteViews},
+};
+use kilowatch_speed::{
+    SpeedConfig, SpeedError, SpeedLayer,
+    member::{Doors, StopReason},
+    pins_source::PromotedModels,
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    doubles::{AwayLake, FaultyViews},
+    stream::{Message, TOPIC, profile},
+};
+
+/// Far more than any step takes; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Bench {
+    log: Arc<MemoryLog>,
+    lake: Arc<MemoryLake>,
+    away_lake: Arc<AwayLake>,
+    views: SharedViews,
+    faulty: Arc<FaultyViews>,
+    partitions: Vec<PartitionId>,
+}
+
+struct Run {
+    layer: Arc<SpeedLayer>,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), SpeedError>>,
+}
+
+impl Run {
+    async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.task).await.unwrap().unwrap().unwrap();
+    }
+}
+
+impl Bench {
+    async fn new(partitions: u32) -> Self {
+        let log = Arc::new(MemoryLog::new(Arc::new(SystemClock)));
+        log.create_topic(TOPIC, partitions).await.unwrap();
+        let lake = Arc::new(MemoryLake::new());
+        let views: SharedViews = Arc::new(SqliteViews::in_memory().await.unwrap());
+        let source = log.source(TOPIC).await.unwrap();
+        let stream = profile().name;
+        Self {
+            away_lake: Arc::new(AwayLake::new(lake.clone())),
+            faulty: Arc::new(FaultyViews::new(views.clone())),
+            partitions: (0..partitions)
+                .map(|partition| PartitionId { stream: stream.clone(), source: source.clone(), partition })
+                .collect(),
+            log,
+            lake,
+            views,
+        }
+    }
+
+    fn run(&self) -> Run {
+        self.run_with(SpeedConfig { window_ms: 50, segment_ms: 100, refresh_ms: 100, ..SpeedConfig::default() })
+    }
+
+    fn run_with(&self, config: SpeedConfig) -> Run {
+        let batch: Arc<dyn BatchViews> = self.views.clone();
+        let doors = Doors::new(self.log.clone(), self.away_lake.clone(), self.faulty.clone(), batch.clone());
+        let pins = Arc::new(PromotedModels(batch));
+        let layer = Arc::new(SpeedLayer::over(doors, pins, Arc::new(SystemClock), vec![profile()], config));
+        let stop = CancellationToken::new();
+        let (running, token) = (layer.clone(), stop.clone());
+        Run { layer, stop, task: tokio::spawn(async move { running.run(token).await }) }
+    }
+
+    async fn produce(&self, count: i64) {
+        let records: Vec<NewRecord> = (0..count)
+            .map(|minute| match minute % 50 {
+                13 => Message::Poison(b"{ not json").to_record(),
+                _ => Message::Reading { device: usize::from(minute % 2 == 0), minute, power: Some(10) }.to_record(),
+            })
+            .collect();
+        self.log.append(TOPIC, &records).await.unwrap();
+    }
+
+    async fn applied(&self) -> u64 {
+        let mut applied = 0;
+        for partition in &self.partitions {
+            applied += self.views.partition(partition).await.unwrap().map_or(0, |state| state.applied.get());
+        }
+        applied
+    }
+
+    async fn closed(&self) -> u64 {
+        let snapshot = self.lake.snapshot(&profile().name, LakeTable::Readings).await.unwrap();
+        snapshot.closed.values().map(|offset| offset.get()).sum()
+    }
+
+    /// The lake holds each offset below `messages` exactly once.
+    fn assert_lake_holds(&self, messages: usize) {
+        let stream = profile().name;
+        let readings = self.lake.readings(&stream).into_iter().map(|row| row.position);
+        let dead_letters = self.lake.dead_letters(&stream).into_iter().map(|row| row.position);
+        let mut held: Vec<_> = readings.chain(dead_letters).collect();
+        assert_eq!(held.len(), messages, "the lake holds another number of messages");
+        held.sort();
+        held.dedup();
+        assert_eq!(held.len(), messages, "the lake holds a message twice");
+    }
+}
+
+async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let met = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, met).await.is_ok(), "waited in vain until {what}");
+}
+
+#[tokio::test]
+async fn a_stop_leaves_nothing_open_and_a_second_run_goes_on_behind_it() {
+    let bench = Bench::new(3).await;
+    bench.produce(500).await;
+    let run = bench.run();
+    wait_until("500 messages are applied", async || bench.applied().await == 500).await;
+    bench.produce(300).await;
+    run.stop().await;
+    let applied = bench.applied().await;
+    assert!(applied >= 500, "A fell to {applied}");
+    assert_eq!(bench.closed().await, applied, "the stop left messages that are applied but not in the lake");
+    for partition in &bench.partitions {
+        assert_eq!(bench.views.partition(partition).await.unwrap().unwrap().owner, None, "a partition was not released");
+    }
+
+    bench.produce(200).await;
+    let run = bench.run();
+    wait_until("all 1000 messages are applied", async || bench.applied().await == 1000).await;
+    run.stop().await;
+    bench.assert_lake_holds(1000);
+}
+
+#[tokio::test]
+async fn segments_go_to_the_lake_without_a_stop() {
+    let bench = Bench::new(1).await;
+    let run = bench.run();
+    bench.produce(120).await;
+    wait_until("the lake holds 120 messages", async || bench.closed().await == 120).await;
+    assert_eq!(run.layer.status().problems(), Vec::<String>::new());
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_backlog_of_poison_stops_nothing() {
+    let bench = Bench::new(1).await;
+    let poison: Vec<NewRecord> = (0..2000).map(|_| Message::Poison(b"\xff\xfe not a reading").to_record()).collect();
+    bench.log.append(TOPIC, &poison).await.unwrap();
+    bench.produce(10).await;
+    let run = bench.run();
+    wait_until("everything is in the lake", async || bench.closed().await == 2010).await;
+    run.stop().await;
+    assert_eq!(bench.lake.dead_letters(&profile().name).len(), 2000);
+    bench.assert_lake_holds(2010);
+}
+
+#[tokio::test]
+async fn views_that_go_away_are_waited_for_and_nothing_is_lost_or_doubled() {
+    let bench = Bench::new(2).await;
+    bench.produce(100).await;
+    let run = bench.run();
+    wait_until("100 messages are applied", async || bench.applied().await == 100).await;
+    bench.faulty.go_away(true);
+    bench.produce(100).await;
+    wait_until("the status says what is waited for", async || {
+        run.layer.status().problems().iter().any(|problem| problem.contains("the views are not available"))
+    })
+    .await;
+    bench.faulty.go_away(false);
+    wait_until("200 messages are applied", async || bench.applied().await == 200).await;
+    wait_until("the status is clean", async || run.layer.status().problems().is_empty()).await;
+    run.stop().await;
+    bench.assert_lake_holds(200);
+}
+
+#[tokio::test]
+async fn detection_goes_on_while_the_lake_is_away_and_dropped_rows_come_back_from_the_log() {
+    let bench = Bench::new(1).await;
+    bench.produce(50).await;
+    let config = SpeedConfig {
+        window_ms: 50,
+        segment_ms: 100,
+        unclosed_bytes: 20_000,
+        unclosed_cuts_alarm: 2,
+        ..SpeedConfig::default()
+    };
+    let run = bench.run_with(config);
+    wait_until("the lake holds 50 messages", async || bench.closed().await == 50).await;
+    bench.away_lake.go_away(true);
+    let mut produced = 50;
+    wait_until("several cuts wait for the lake", async || {
+        bench.produce(40).await;
+        produced += 40;
+        let applied = async || bench.applied().await == produced;
+        wait_until("the views have what came while the lake was away", applied).await;
+        run.layer.status().problems().iter().any(|problem| problem.contains("cuts that the lake does not hold yet"))
+    })
+    .await;
+    bench.away_lake.go_away(false);
+    wait_until("the lake has caught up", async || bench.closed().await == produced).await;
+    run.stop().await;
+    bench.assert_lake_holds(usize::try_from(produced).unwrap());
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_a_lake_that_is_away() {
+    let bench = Bench::new(1).await;
+    let config = SpeedConfig { window_ms: 50, segment_ms: 100, stop_deadline_ms: 400, ..SpeedConfig::default() };
+    let run = bench.run_with(config);
+    bench.produce(30).await;
+    wait_until("30 messages are applied", async || bench.applied().await == 30).await;
+    bench.away_lake.go_away(true);
+    bench.produce(30).await;
+    wait_until("60 messages are applied", async || bench.applied().await == 60).await;
+    run.stop().await;
+    assert_eq!(bench.views.partition(&bench.partitions[0]).await.unwrap().unwrap().owner, None);
+
+    bench.away_lake.go_away(false);
+    let run = bench.run();
+    wait_until("the lake holds what the stop left", async || bench.closed().await == 60).await;
+    run.stop().await;
+    bench.assert_lake_holds(60);
+}
+
+#[tokio::test]
+async fn a_log_that_goes_away_is_waited_for() {
+    let bench = Bench::new(1).await;
+    bench.produce(20).await;
+    let run = bench.run();
+    wait_until("20 messages are applied", async || bench.applied().await == 20).await;
+    bench.log.fail("the disk is away");
+    wait_until("the status says what is waited for", async || {
+        run.layer.status().problems().iter().any(|problem| problem.contains("the disk is away"))
+    })
+    .await;
+    bench.log.recover();
+    bench.produce(20).await;
+    wait_until("40 messages are applied", async || bench.applied().await == 40).await;
+    run.stop().await;
+    bench.assert_lake_holds(40);
+}
+
+#[tokio::test]
+async fn a_topic_that_was_made_again_stops_its_partition_with_the_reason() {
+    let bench = Bench::new(1).await;
+    bench.produce(20).await;
+    let run = bench.run();
+    wait_until("20 messages are applied", async || bench.applied().await == 20).await;
+    run.stop().await;
+    bench.log.recreate(TOPIC).unwrap();
+    let run = bench.run();
+    let too_short = StopReason::LogTooShort { high: Offset::ZERO, applied: Offset::new(20) };
+    wait_until("the partition stops", async || {
+        run.layer.status().partitions.iter().any(|partition| partition.stopped == Some(too_short.clone()))
+    })
+    .await;
+    run.stop().await;
+
+    let partition = SourcePartition::from(&bench.partitions[0]);
+    let others: Vec<NewRecord> = (0..30)
+        .map(|minute| Message::Reading { device: 0, minute, power: Some(77) }.to_record())
+        .collect();
+    bench.log.put(&partition, &others).unwrap();
+    let run = bench.run();
+    let other = StopReason::OtherMessage { offset: Offset::new(19) };
+    wait_until("the partition stops", async || {
+        run.layer.status().partitions.iter().any(|partition| partition.stopped == Some(other.clone()))
+    })
+    .await;
+    assert!(run.layer.status().problems().iter().any(|problem| problem.contains("is stopped")));
+    run.stop().await;
+    assert_eq!(bench.applied().await, 20, "a stopped partition applied something");
+}
+
+#[tokio::test]
+async fn settings_out_of_their_limits_are_refused_all_at_once() {
+    let bench = Bench::new(1).await;
+    let run = bench.run_with(SpeedConfig { window_ms: 1, refresh_ms: 1, ..SpeedConfig::default() });
+    let error = run.task.await.unwrap().unwrap_err();
+    assert!(matches!(&error, SpeedError::Config { problems } if problems.len() == 2), "{error}");
+}
