@@ -57,6 +57,25 @@ pub enum LakeError {
         /// The stream whose table was addressed.
         stream: StreamName,
     },
+    /// A program that is not kilowatch rolled the table back: L may name rows that are gone.
+    #[error(
+        "table `{table}` was restored by another program in version {version}; restore the version before it, or let \
+         `kilowatch` roll back"
+    )]
+    ForeignRestore {
+        /// `<stream>/<table>`.
+        table: String,
+        /// The version that did it.
+        version: i64,
+    },
+    /// The table needs a newer program.
+    #[error("table `{table}` needs Delta {needs}, this program has reader 1 and writer 2")]
+    TooNew {
+        /// `<stream>/<table>`.
+        table: String,
+        /// Which protocol version.
+        needs: String,
+    },
     /// The store cannot be reached or is busy; the same call may go through later.
     #[error("the lake is not available: {reason}")]
     Unavailable {
@@ -92,4 +111,36 @@ impl LakeError {
             _ => RetryHint::Never,
         }
     }
+}
+
+impl From<object_store::Error> for LakeError {
+    fn from(error: object_store::Error) -> Self {
+        use object_store::Error;
+        let reason = error.to_string();
+        match &error {
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Self::Refused { reason },
+            Error::NotFound { .. } => Self::Corrupt { reason },
+            _ if is_refusal(&error) => Self::Refused { reason },
+            _ => Self::Unavailable { reason },
+        }
+    }
+}
+
+/// Whether a local disk is full or may not be written, somewhere down the chain of causes.
+fn is_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind;
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            return matches!(
+                io.kind(),
+                ErrorKind::StorageFull
+                    | ErrorKind::QuotaExceeded
+                    | ErrorKind::ReadOnlyFilesystem
+                    | ErrorKind::PermissionDenied
+            );
+        }
+        cause = error.source();
+    }
+    false
 }

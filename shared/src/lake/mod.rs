@@ -1,12 +1,13 @@
 //! The door to the lake: Delta tables on an object store, models and detector states beside them.
 //!
-//! [`Lake`] opens the root by URL. [`SegmentLake`] is what speed closes segments with; [`delta::DeltaLake`] is the
-//! real one and [`memory::MemoryLake`] its twin; both pass `shared/tests/integration/contracts/lake.rs`. Batch appends files
-//! and reads through [`delta::DeltaLake`] and [`session`].
+//! [`store`] opens the root by URL. [`SegmentLake`] is what speed closes segments with; [`delta::DeltaLake`] is the
+//! real one and [`memory::MemoryLake`] its twin; both pass `shared/tests/integration/contracts/lake.rs`. Batch encodes
+//! [`files`] by the columns of [`schema`], commits them through [`delta::DeltaLake`], and asks with SQL in a [`session`].
 
 mod advance;
 pub mod delta;
 mod error;
+pub mod files;
 pub mod memory;
 pub mod paths;
 pub mod schema;

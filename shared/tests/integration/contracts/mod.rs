@@ -1,3 +1,4 @@
 //! One suite for each door; every implementation has to pass it.
 
+mod lake;
 mod log;

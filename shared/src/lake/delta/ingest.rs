@@ -1,0 +1,239 @@
+//! Batch's side: data files that a job wrote, committed as the rows of one history file or in place of others.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use object_store::{ObjectStore, ObjectStoreExt, PutOptions, path::Path};
+use serde_json::{Map, json};
+
+use super::{
+    DeltaLake, LakeFile,
+    actions::{Add, LogLine, Remove},
+    append::{aside, encode_rows, table_lines},
+    commit::Draft,
+};
+use crate::{
+    dead_letter::DeadLetter,
+    lake::{
+        CommitOutcome, LakeError, LakeSnapshot, LakeTable,
+        files::EncodedFile,
+        paths::{data_file, fresh_data_file, table_folder},
+        schema::{BUCKET_COLUMN, file_schema},
+    },
+    position::StreamName,
+    stream::StreamProfile,
+};
+
+/// A history file, and what became of its rows; stands in the metadata of its commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileIngest {
+    /// SHA-256 of its bytes, in hex: its identity.
+    pub sha256: String,
+    /// The name that it had, for people.
+    pub name: String,
+    /// Rows by what became of them, such as `appended` or `identical`.
+    pub counts: BTreeMap<String, u64>,
+}
+
+/// A data file in the store that no commit has named yet.
+#[derive(Debug, Clone)]
+pub struct WrittenFile {
+    /// Where it is, from the table's folder.
+    pub path: Path,
+    /// How many rows it has.
+    pub rows: u64,
+    /// Its size.
+    pub size_bytes: u64,
+    add: Add,
+}
+
+impl WrittenFile {
+    pub(super) fn line(&self) -> LogLine {
+        LogLine { add: Some(self.add.clone()), ..LogLine::default() }
+    }
+}
+
+impl DeltaLake {
+    /// Whether a file of these bytes was ingested into a stream.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn known_file(&self, stream: &StreamName, sha256: &str) -> Result<bool, LakeError> {
+        let state = self.table(stream, LakeTable::Readings).newest().await?;
+        Ok(state.is_some_and(|state| state.txn(&file_app_id(stream, sha256)).is_some()))
+    }
+
+    /// Stores one data file; nobody sees it before a commit names it.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn put_file(
+        &self,
+        profile: &StreamProfile,
+        table: LakeTable,
+        file: EncodedFile,
+    ) -> Result<WrittenFile, LakeError> {
+        let path = fresh_data_file(file.bucket);
+        let size_bytes = file.bytes.len() as u64;
+        let location = data_file(&table_folder(&profile.name, table), &path);
+        self.store().objects().put_opts(&location, file.bytes.into(), PutOptions::default()).await?;
+        let add = Add {
+            path: path.to_string(),
+            partition_values: [(BUCKET_COLUMN.to_owned(), Some(file.bucket.to_string()))].into(),
+            size: size_bytes.cast_signed(),
+            modification_time: self.now().timestamp_millis(),
+            data_change: true,
+            stats: Some(file.stats.to_json()),
+        };
+        Ok(WrittenFile { path, rows: file.stats.rows.unwrap_or_default(), size_bytes, add })
+    }
+
+    /// Deletes data files that no commit will name. What cannot be deleted is left for a vacuum.
+    pub async fn discard(&self, profile: &StreamProfile, table: LakeTable, files: &[WrittenFile]) {
+        let folder = table_folder(&profile.name, table);
+        for file in files {
+            if let Err(error) = self.store().objects().delete(&data_file(&folder, &file.path)).await {
+                tracing::debug!(lake.path = %file.path, error = %error, "a data file that lost its commit stays behind");
+            }
+        }
+    }
+
+    /// Commits the data files of one history file. From then on its SHA-256 is known, also if it brought no new row.
+    ///
+    /// It is a [`CommitOutcome::Conflict`] if another file was ingested after `base`: its rows have to be compared too.
+    /// The data files stay, so that the caller can keep those that are still right or [`Self::discard`] them.
+    ///
+    /// # Errors
+    /// The store's; it is then unknown whether the commit is in, and [`Self::known_file`] tells.
+    pub async fn append_file(
+        &self,
+        profile: &StreamProfile,
+        base: &LakeSnapshot,
+        ingest: &FileIngest,
+        files: &[WrittenFile],
+    ) -> Result<CommitOutcome, LakeError> {
+        let ingests = format!("{}/ingest", profile.name);
+        let seen = base.version.unwrap_or(-1);
+        self.commit_file(profile, LakeTable::Readings, ingest, files, Some((&ingests, seen))).await
+    }
+
+    /// Appends the lines of a history file that became no reading. Done before its readings are; a second call of the
+    /// same file changes nothing.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn append_file_dead_letters(
+        &self,
+        profile: &StreamProfile,
+        ingest: &FileIngest,
+        rows: &[DeadLetter],
+    ) -> Result<(), LakeError> {
+        let table = LakeTable::DeadLetters;
+        let app_id = file_app_id(&profile.name, &ingest.sha256);
+        let known = self.table(&profile.name, table).newest().await?;
+        if known.is_some_and(|state| state.txn(&app_id).is_some()) {
+            return Ok(());
+        }
+        let encoded = aside(|| encode_rows(profile, rows.iter()))?;
+        let files = self.put_files(profile, table, encoded).await?;
+        if self.commit_file(profile, table, ingest, &files, None).await? == CommitOutcome::Conflict {
+            self.discard(profile, table, &files).await;
+        }
+        Ok(())
+    }
+
+    /// Puts data files in the place of others in one commit: to mark rows as superseded (`changes_data`), or to merge
+    /// small files. It is a [`CommitOutcome::Conflict`] if one of `old` is no longer in the table.
+    ///
+    /// # Errors
+    /// The store's; it is then unknown whether the commit is in.
+    pub async fn replace_files(
+        &self,
+        profile: &StreamProfile,
+        table: LakeTable,
+        old: &[Arc<LakeFile>],
+        new: &[WrittenFile],
+        changes_data: bool,
+    ) -> Result<CommitOutcome, LakeError> {
+        let now = self.now();
+        let columns = file_schema(profile, table);
+        let compactions = format!("{}/compact", profile.name);
+        self.table(&profile.name, table)
+            .commit(now, |state| {
+                if !old.iter().all(|file| state.is_some_and(|state| state.file(&file.path).is_some())) {
+                    return Ok(None);
+                }
+                let mut lines = table_lines(state, &columns, now.timestamp_millis())?;
+                if !changes_data {
+                    let last = state.and_then(|state| state.txn(&compactions)).map_or(0, |txn| txn.value);
+                    lines.push(LogLine::of_txn(compactions.clone(), last + 1, now.timestamp_millis()));
+                }
+                lines.extend(old.iter().map(|file| removal(file, changes_data, now.timestamp_millis())));
+                lines.extend(new.iter().map(|file| {
+                    let add = Add { data_change: changes_data, ..file.add.clone() };
+                    LogLine { add: Some(add), ..LogLine::default() }
+                }));
+                let operation = if changes_data { "UPDATE" } else { "OPTIMIZE" };
+                Ok(Some(Draft { operation, facts: Map::new(), lines }))
+            })
+            .await
+    }
+
+    /// Commits files under the `txn` of their history file. `since` names an app id that must not have moved after a
+    /// version, and is moved here.
+    async fn commit_file(
+        &self,
+        profile: &StreamProfile,
+        table: LakeTable,
+        ingest: &FileIngest,
+        files: &[WrittenFile],
+        since: Option<(&str, i64)>,
+    ) -> Result<CommitOutcome, LakeError> {
+        let now = self.now();
+        let millis = now.timestamp_millis();
+        let columns = file_schema(profile, table);
+        let file = file_app_id(&profile.name, &ingest.sha256);
+        let mut facts = Map::new();
+        facts.insert(
+            "file".to_owned(),
+            json!({ "sha256": ingest.sha256, "name": ingest.name, "counts": ingest.counts }),
+        );
+        self.table(&profile.name, table)
+            .commit(now, |state| {
+                if state.is_some_and(|state| state.txn(&file).is_some()) {
+                    return Ok(None);
+                }
+                let mut lines = table_lines(state, &columns, millis)?;
+                if let Some((app_id, seen)) = since {
+                    let last = state.and_then(|state| state.txn(app_id));
+                    if last.is_some_and(|last| last.set_by > seen) {
+                        return Ok(None);
+                    }
+                    lines.push(LogLine::of_txn(app_id.to_owned(), last.map_or(0, |last| last.value) + 1, millis));
+                }
+                lines.push(LogLine::of_txn(file.clone(), 1, millis));
+                lines.extend(files.iter().map(WrittenFile::line));
+                Ok(Some(Draft { operation: "WRITE", facts: facts.clone(), lines }))
+            })
+            .await
+    }
+}
+
+/// The app id that makes a file known, atomically with its rows.
+fn file_app_id(stream: &StreamName, sha256: &str) -> String {
+    format!("{stream}/file/{sha256}")
+}
+
+fn removal(file: &LakeFile, data_change: bool, deletion_timestamp: i64) -> LogLine {
+    let bucket = file.bucket.map(|bucket| (BUCKET_COLUMN.to_owned(), Some(bucket.to_string())));
+    LogLine {
+        remove: Some(Remove {
+            path: file.logged_path.clone(),
+            deletion_timestamp: Some(deletion_timestamp),
+            data_change,
+            extended_file_metadata: Some(true),
+            partition_values: bucket.into_iter().collect(),
+            size: Some(file.size_bytes.cast_signed()),
+        }),
+        ..LogLine::default()
+    }
+}

@@ -1,0 +1,184 @@
+//! What a replay asks of the lake: cuts out of the log, and rows of a partition in offset order.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use arrow::{
+    array::{BooleanArray, Int32Array, Int64Array, StringArray},
+    compute::{and, filter_record_batch, kernels::cmp},
+    record_batch::RecordBatch,
+};
+use futures::{StreamExt, TryStreamExt, future::join_all, stream};
+use object_store::{ObjectStoreExt, path::Path};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+
+use super::{
+    DeltaLake, LakeFile,
+    append::{PINS_KEY, SEGMENTS_KEY, SegmentFacts, aside},
+    commit::our_facts,
+};
+use crate::{
+    checkpoint::{Cut, OffsetSpan, Pins, SourcePartition},
+    dead_letter::DeadLetter,
+    lake::{
+        LakeError, LakeTable,
+        paths::data_file,
+        schema::{dead_letters_from_batch, readings_from_batch},
+    },
+    position::{Offset, PartitionId, StreamName},
+    reading::LakeReading,
+    stream::StreamProfile,
+};
+
+/// Commits read at once.
+const COMMIT_READS: i64 = 16;
+/// Data files read at once; each is in memory whole, and has at most 64 MiB.
+const FILE_READS: usize = 2;
+
+impl DeltaLake {
+    pub(super) async fn cuts_in_log(&self, partition: &PartitionId, span: OffsetSpan) -> Result<Vec<Cut>, LakeError> {
+        let log = self.table(&partition.stream, LakeTable::Readings);
+        let mut cuts = BTreeMap::new();
+        let Some(state) = log.newest().await? else { return Ok(Vec::new()) };
+        let key = SourcePartition::from(partition);
+        let mut pins = HashMap::new();
+        let mut version = state.txn(&partition.txn_app_id()).map_or(-1, |txn| txn.set_by.max(state.begun_at));
+        while version >= 0 {
+            let first = version.saturating_sub(COMMIT_READS - 1).max(0);
+            let commits = join_all((first..=version).rev().map(|version| log.commit_at(version))).await;
+            for commit in commits {
+                // Commits below a checkpoint may have been cleaned up; what they said is gone.
+                let Some(commit) = commit? else { return Ok(cuts.into_values().collect()) };
+                let Some(facts) = our_facts(&commit.lines) else { continue };
+                for segment in segments_of(facts)?.into_iter().filter(|segment| segment.partition == key) {
+                    for cut in segment.cuts.iter().filter(|cut| cut.offset >= span.from && cut.offset < span.to) {
+                        let pins = shared_pins(&mut pins, facts.get(PINS_KEY), &cut.pins)?;
+                        cuts.insert(cut.offset, Cut { offset: cut.offset, pins });
+                    }
+                    if segment.from <= span.from {
+                        return Ok(cuts.into_values().collect());
+                    }
+                }
+            }
+            version = first - 1;
+        }
+        Ok(cuts.into_values().collect())
+    }
+
+    pub(super) async fn rows_of(
+        &self,
+        profile: &StreamProfile,
+        partition: &PartitionId,
+        span: OffsetSpan,
+    ) -> Result<Vec<LakeReading>, LakeError> {
+        let log = self.table(&partition.stream, LakeTable::Readings);
+        let Some(state) = log.newest().await? else { return Ok(Vec::new()) };
+        let files: Vec<Arc<LakeFile>> = state.files().filter(|file| may_hold(file, partition, span)).cloned().collect();
+        let mut rows: Vec<LakeReading> = stream::iter(files)
+            .map(|file| {
+                let location = data_file(&log.folder, &file.path);
+                async move {
+                    self.decode_file(location, |batch| readings_from_batch(profile, &rows_in(batch, partition, span)?))
+                        .await
+                }
+            })
+            .buffered(FILE_READS)
+            .try_concat()
+            .await?;
+        rows.sort_by_key(|row| row.position.offset);
+        Ok(rows)
+    }
+
+    /// The newest dead letters of a stream, latest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The store's, or [`LakeError::Corrupt`].
+    pub async fn newest_dead_letters(&self, stream: &StreamName, limit: usize) -> Result<Vec<DeadLetter>, LakeError> {
+        let log = self.table(stream, LakeTable::DeadLetters);
+        let Some(state) = log.newest().await? else { return Ok(Vec::new()) };
+        let mut files: Vec<&Arc<LakeFile>> = state.files().collect();
+        files.sort_by_key(|file| std::cmp::Reverse(file.modified_at));
+        let mut rows = Vec::new();
+        for file in files {
+            rows.extend(self.decode_file(data_file(&log.folder, &file.path), dead_letters_from_batch).await?);
+            if rows.len() >= limit {
+                break;
+            }
+        }
+        rows.sort_by(|a, b| (b.seen_at, &b.position).cmp(&(a.seen_at, &a.position)));
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    async fn decode_file<T>(
+        &self,
+        location: Path,
+        rows: impl Fn(&RecordBatch) -> Result<Vec<T>, LakeError>,
+    ) -> Result<Vec<T>, LakeError> {
+        let bytes = self.store().objects().get(&location).await?.bytes().await?;
+        let corrupt = |error: &dyn std::fmt::Display| LakeError::Corrupt { reason: format!("{location}: {error}") };
+        aside(|| {
+            let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| corrupt(&e))?;
+            let mut all = Vec::new();
+            for batch in reader.build().map_err(|e| corrupt(&e))? {
+                all.extend(rows(&batch.map_err(|e| corrupt(&e))?)?);
+            }
+            Ok(all)
+        })
+    }
+}
+
+fn segments_of(facts: &serde_json::Map<String, Value>) -> Result<Vec<SegmentFacts>, LakeError> {
+    let Some(segments) = facts.get(SEGMENTS_KEY) else { return Ok(Vec::new()) };
+    serde_json::from_value(segments.clone())
+        .map_err(|error| LakeError::Corrupt { reason: format!("segments in a commit: {error}") })
+}
+
+fn shared_pins(
+    known: &mut HashMap<String, Arc<Pins>>,
+    stored: Option<&Value>,
+    id: &str,
+) -> Result<Arc<Pins>, LakeError> {
+    if let Some(pins) = known.get(id) {
+        return Ok(pins.clone());
+    }
+    let body = stored.and_then(|stored| stored.get(id)).cloned().unwrap_or_default();
+    let pins: Pins = serde_json::from_value(body)
+        .map_err(|error| LakeError::Corrupt { reason: format!("pins {id} in a commit: {error}") })?;
+    let pins = Arc::new(pins);
+    known.insert(id.to_owned(), pins.clone());
+    Ok(pins)
+}
+
+fn may_hold(file: &LakeFile, partition: &PartitionId, span: OffsetSpan) -> bool {
+    let stats = &file.stats;
+    let source = partition.source.as_str();
+    let number = partition.partition.cast_signed();
+    stats.source.as_ref().is_none_or(|(from, to)| from.as_str() <= source && source <= to.as_str())
+        && stats.source_partition.is_none_or(|(from, to)| from <= number && number <= to)
+        && stats.source_offset.is_none_or(|(from, to)| from < span.to.as_i64() && span.from.as_i64() <= to)
+}
+
+fn rows_in(batch: &RecordBatch, partition: &PartitionId, span: OffsetSpan) -> Result<RecordBatch, LakeError> {
+    let wrong = |error: arrow::error::ArrowError| LakeError::Corrupt { reason: error.to_string() };
+    let column = |name: &str| {
+        batch
+            .column_by_name(name)
+            .ok_or_else(|| LakeError::Corrupt { reason: format!("a data file has no column `{name}`") })
+    };
+    let (sources, partitions, offsets) = (column("source")?, column("source_partition")?, column("source_offset")?);
+    let at = |offset: Offset| Int64Array::new_scalar(offset.as_i64());
+    let source = StringArray::new_scalar(partition.source.as_str());
+    let number = Int32Array::new_scalar(partition.partition.cast_signed());
+    let mask: BooleanArray = and(
+        &and(&cmp::eq(sources, &source).map_err(wrong)?, &cmp::eq(partitions, &number).map_err(wrong)?)
+            .map_err(wrong)?,
+        &and(&cmp::gt_eq(offsets, &at(span.from)).map_err(wrong)?, &cmp::lt(offsets, &at(span.to)).map_err(wrong)?)
+            .map_err(wrong)?,
+    )
+    .map_err(wrong)?;
+    filter_record_batch(batch, &mask).map_err(wrong)
+}

@@ -1,0 +1,133 @@
+//! SQL over the lake: the one module that builds DataFusion sessions. It knows tables and limits, no energy words.
+//!
+//! A [`LakeSession`] sees exactly the data files that it was given, at the versions that they were listed at; nothing is
+//! listed or guessed, and an older file that lacks a column reads as null there.
+
+mod provider;
+
+use std::{sync::Arc, time::Duration};
+
+use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
+use datafusion::{
+    datasource::MemTable,
+    error::DataFusionError,
+    execution::{SendableRecordBatchStream, memory_pool::FairSpillPool, runtime_env::RuntimeEnvBuilder},
+    prelude::{SessionConfig, SessionContext},
+};
+
+use provider::{LakeTableProvider, store_url};
+
+use super::{LakeError, delta::TableFiles, store::LakeStore};
+
+/// What a query may use.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLimits {
+    /// Memory of all operators together, in bytes; what exceeds it spills to the temporary folder or fails.
+    pub memory_bytes: usize,
+    /// Threads' worth of work at once.
+    pub target_partitions: usize,
+    /// Rows of a batch.
+    pub batch_rows: usize,
+    /// How long [`LakeSession::collect`] waits for the last row.
+    pub time: Duration,
+}
+
+impl Default for SessionLimits {
+    /// 128 MiB, one partition a core, 8192 rows, ten minutes: enough for years of minutes, and half of what the whole
+    /// process may use.
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { memory_bytes: 128 << 20, target_partitions: cores, batch_rows: 8192, time: Duration::from_secs(600) }
+    }
+}
+
+/// A table under the name that queries use.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionTable<'a> {
+    /// The name in SQL.
+    pub name: &'a str,
+    /// Its data files.
+    pub files: &'a TableFiles,
+}
+
+/// Queries over a fixed set of tables.
+pub struct LakeSession {
+    context: SessionContext,
+    limits: SessionLimits,
+}
+
+/// A session over tables of one lake.
+///
+/// # Errors
+/// [`LakeError::Query`] if a table cannot be registered.
+pub fn lake_session(
+    store: &LakeStore,
+    tables: &[SessionTable<'_>],
+    limits: &SessionLimits,
+) -> Result<LakeSession, LakeError> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
+        .build_arc()
+        .map_err(|e| query_error(&e))?;
+    let url = store_url().map_err(|e| query_error(&e))?;
+    runtime.register_object_store(url.as_ref(), store.objects().clone());
+    let config = SessionConfig::new()
+        .with_target_partitions(limits.target_partitions.max(1))
+        .with_batch_size(limits.batch_rows.max(1))
+        .with_information_schema(false);
+    let session = LakeSession { context: SessionContext::new_with_config_rt(config, runtime), limits: *limits };
+    for table in tables {
+        let provider = LakeTableProvider::try_new(table.files).map_err(|e| query_error(&e))?;
+        session.context.register_table(table.name, Arc::new(provider)).map_err(|e| query_error(&e))?;
+    }
+    Ok(session)
+}
+
+impl LakeSession {
+    /// Adds rows in memory as a further table.
+    ///
+    /// # Errors
+    /// [`LakeError::Query`] if the rows are not of `schema` or the name is taken.
+    pub fn register_batches(&self, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<(), LakeError> {
+        let table = MemTable::try_new(schema, vec![batches]).map_err(|e| query_error(&e))?;
+        self.context.register_table(name, Arc::new(table)).map_err(|e| query_error(&e))?;
+        Ok(())
+    }
+
+    /// Runs a query and keeps all its rows.
+    ///
+    /// # Errors
+    /// [`LakeError::Query`] with what the engine said, or that the time was up.
+    pub async fn collect(&self, sql: &str) -> Result<Vec<RecordBatch>, LakeError> {
+        let rows = async { self.context.sql(sql).await?.collect().await };
+        match tokio::time::timeout(self.limits.time, rows).await {
+            Ok(rows) => rows.map_err(|e| query_error(&e)),
+            Err(_) => Err(LakeError::Query { reason: format!("it took longer than {:?}", self.limits.time) }),
+        }
+    }
+
+    /// Runs a query whose rows are taken as they come; the caller bounds the time.
+    ///
+    /// # Errors
+    /// [`LakeError::Query`]; errors of later rows come in the stream, and [`stream_error`] says what they mean.
+    pub async fn stream(&self, sql: &str) -> Result<SendableRecordBatchStream, LakeError> {
+        let plan = self.context.sql(sql).await.map_err(|e| query_error(&e))?;
+        plan.execute_stream().await.map_err(|e| query_error(&e))
+    }
+}
+
+impl std::fmt::Debug for LakeSession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LakeSession").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// What an error in the stream of a query means.
+#[must_use]
+pub fn stream_error(error: &DataFusionError) -> LakeError {
+    query_error(error)
+}
+
+fn query_error(error: &DataFusionError) -> LakeError {
+    LakeError::Query { reason: error.strip_backtrace() }
+}
