@@ -8,10 +8,11 @@ use tokio::time::Instant;
 
 use super::{
     admin::{ANSWER_WITHIN, Admin},
+    buffer::Fault,
     config::KafkaConfig,
     pool::Pool,
     producer::Appender,
-    reader::Fault,
+    reader::Reader,
 };
 use crate::{
     checkpoint::SourcePartition,
@@ -55,13 +56,79 @@ impl KafkaLog {
         if self.admin.has_partition(topic, partition.partition).await? { Ok(topic) } else { Err(unknown()) }
     }
 
-    async fn in_range(&self, partition: &SourcePartition, topic: &str, asked: Offset) -> Result<Watermarks, LogError> {
-        let watermarks = self.admin.watermarks(topic, partition.partition).await?;
-        if asked < watermarks.low || asked > watermarks.high {
-            return Err(LogError::OutOfRange { partition: partition.clone(), asked, watermarks });
+    /// Moves a reader to the place, and gives the high watermark from before the move.
+    async fn bring(&self, reader: &Reader, place: &Place<'_>) -> Result<Offset, LogError> {
+        let high = self.in_range(place).await?.high;
+        reader.move_to(place.from);
+        Ok(high)
+    }
+
+    async fn take(
+        &self,
+        reader: &Reader,
+        place: &Place<'_>,
+        limit: ReadLimit,
+        deadline: Instant,
+        high: Option<Offset>,
+    ) -> Result<Fetched, LogError> {
+        // A moved reader with something before it fetches first: a caller that waits for less than a fetch takes would
+        // never get it.
+        let ahead = high.is_some_and(|high| place.from < high);
+        let patience = if ahead { Instant::now() + ANSWER_WITHIN } else { deadline };
+        match reader.read(limit, deadline, patience).await {
+            Ok(fetched) => Ok(fetched),
+            Err(Fault::Log(error)) => Err(error),
+            Err(Fault::Unknown) => Err(LogError::UnknownPartition { partition: place.partition.clone() }),
+            Err(Fault::OutOfRange) => {
+                self.in_range(place).await?;
+                let reason = format!("Kafka, topic `{}`: the broker lacked an offset that it has now", place.topic);
+                Err(LogError::Unavailable { reason })
+            }
+        }
+    }
+
+    /// The reader is at the end and brought nothing. Marks and aborted messages of transactions are never delivered, so
+    /// the end may still be ahead; what was below the high watermark before the reader came here, and did not come, is
+    /// passed over.
+    async fn pass_gap(
+        &self,
+        reader: &Reader,
+        place: &Place<'_>,
+        limit: ReadLimit,
+        high: Option<Offset>,
+    ) -> Result<Fetched, LogError> {
+        let nothing = Fetched { records: Vec::new(), next: place.from };
+        let high = match high {
+            Some(high) => high,
+            None if self.in_range(place).await?.high == place.from => return Ok(nothing),
+            None => {
+                let high = self.bring(reader, place).await?;
+                let fetched = self.take(reader, place, limit, Instant::now(), Some(high)).await?;
+                if fetched.next != place.from || !reader.is_at_end() {
+                    return Ok(fetched);
+                }
+                high
+            }
+        };
+        let next = limit.before.map_or(high, |before| before.min(high)).max(place.from);
+        reader.pass_to(next);
+        Ok(Fetched { next, ..nothing })
+    }
+
+    async fn in_range(&self, place: &Place<'_>) -> Result<Watermarks, LogError> {
+        let watermarks = self.admin.watermarks(place.topic, place.partition.partition).await?;
+        if place.from < watermarks.low || place.from > watermarks.high {
+            return Err(LogError::OutOfRange { partition: place.partition.clone(), asked: place.from, watermarks });
         }
         Ok(watermarks)
     }
+}
+
+/// Where a read begins.
+struct Place<'a> {
+    partition: &'a SourcePartition,
+    topic: &'a str,
+    from: Offset,
 }
 
 #[async_trait]
@@ -98,30 +165,21 @@ impl Log for KafkaLog {
         let nothing = Fetched { records: Vec::new(), next: from };
         let topic = self.topic_of(partition).await?;
         if limit.before.is_some_and(|before| before <= from) {
-            self.in_range(partition, topic, from).await?;
+            self.in_range(&Place { partition, topic, from }).await?;
             return Ok(nothing);
         }
         let lease = self.readers.lease(&self.config, topic, partition.partition, from)?;
         let Some(reader) = lease.reader() else { return Ok(nothing) };
-        let mut patience = deadline;
+        let place = Place { partition, topic, from };
+        let mut high = None;
         if reader.head() != Some(from) {
-            let watermarks = self.in_range(partition, topic, from).await?;
-            reader.move_to(from);
-            if from < watermarks.high {
-                // There is something to read; a caller that waits for less than a fetch takes would never get it.
-                patience = Instant::now() + ANSWER_WITHIN;
-            }
+            high = Some(self.bring(reader, &place).await?);
         }
-        match reader.read(limit, deadline, patience).await {
-            Ok(fetched) => Ok(fetched),
-            Err(Fault::Log(error)) => Err(error),
-            Err(Fault::Unknown) => Err(LogError::UnknownPartition { partition: partition.clone() }),
-            Err(Fault::OutOfRange) => {
-                self.in_range(partition, topic, from).await?;
-                let reason = format!("Kafka, topic `{topic}`: the broker did not have an offset that it has now");
-                Err(LogError::Unavailable { reason })
-            }
+        let fetched = self.take(reader, &place, limit, deadline, high).await?;
+        if fetched.next != from || !reader.is_at_end() {
+            return Ok(fetched);
         }
+        self.pass_gap(reader, &place, limit, high).await
     }
 
     async fn append(&self, topic: &str, records: &[NewRecord]) -> Result<Vec<SourcePosition>, LogError> {

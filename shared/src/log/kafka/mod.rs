@@ -1,16 +1,19 @@
 //! The log in Kafka, over librdkafka.
 //!
-//! Positions belong to the views, so no consumer group keeps any: a read of a partition takes a [`reader`] that stands
-//! at the position asked for from the [`pool`], or moves one there. [`producer`] appends and waits until the brokers
-//! have it, [`admin`] makes topics and tells their ends, [`kafka_log`] is the handle on all of them.
+//! Positions belong to the views, so no consumer group keeps any: a read of a partition takes a `reader` that stands
+//! at the position asked for from the `pool`, or moves one there. A reader is a `buffer` and a thread that fills it,
+//! its `poller`. `producer` appends and waits until the brokers have it, `admin` makes topics and tells their
+//! ends, `kafka_log` is the handle on all of them.
 //!
 //! Kafka does not tell a topic that was deleted and made again from the old one. Whoever does that raises
-//! `generation` in the [`config`], which makes the sources (`kafka:<topic>#<generation>`) others.
+//! `generation` in the `config`, which makes the sources (`kafka:<topic>#<generation>`) others.
 
 mod admin;
+mod buffer;
 mod config;
 mod error;
 mod kafka_log;
+mod poller;
 mod pool;
 mod producer;
 mod reader;

@@ -8,20 +8,66 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use kilowatch_shared::{
     checkpoint::SourcePartition,
-    clock::SharedClock,
+    clock::{SharedClock, SystemClock},
     log::{
         Fetched, Log, LogError, NewRecord, ReadLimit, SharedLog, Watermarks,
         kafka::{KafkaConfig, KafkaLog},
     },
     position::{Offset, SourceId, SourcePosition},
 };
+use rdkafka::{
+    ClientConfig,
+    producer::{BaseProducer, BaseRecord, Producer},
+};
 use uuid::Uuid;
+
+use super::subject::{LONG, plenty, texts};
 
 /// A log on the brokers that the variable names.
 pub fn kafka(clock: SharedClock) -> SharedLog {
     let brokers = std::env::var("TEST_KAFKA_BROKERS").expect("TEST_KAFKA_BROKERS names the brokers, host:port");
     let log = KafkaLog::new(KafkaConfig::new(brokers), clock).unwrap();
     Arc::new(Renamed { log, suffix: format!(".{}", Uuid::new_v4().simple()) })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_passes_what_transactions_leave_behind() {
+    let brokers = std::env::var("TEST_KAFKA_BROKERS").expect("TEST_KAFKA_BROKERS names the brokers, host:port");
+    let log = KafkaLog::new(KafkaConfig::new(&brokers), Arc::new(SystemClock)).unwrap();
+    let topic = format!("transactions.{}", Uuid::new_v4().simple());
+    log.create_topic(&topic, 1).await.unwrap();
+    let partition = log.partitions(&topic).await.unwrap().remove(0);
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", brokers).set("transactional.id", &topic).create().unwrap();
+    producer.init_transactions(LONG).unwrap();
+    let transaction = |text: &str| {
+        producer.begin_transaction().unwrap();
+        producer.send(BaseRecord::to(&topic).key("m").payload(text)).map_err(|(error, _)| error).unwrap();
+        producer.flush(LONG).unwrap();
+    };
+    transaction("kept");
+    producer.commit_transaction(LONG).unwrap();
+    transaction("aborted");
+    producer.abort_transaction(LONG).unwrap();
+
+    // The message, the mark of its commit, the aborted message and its mark.
+    let high = Offset::new(4);
+    let mut next = Offset::ZERO;
+    let mut seen = Vec::new();
+    while next < high {
+        let fetched = log.read(&partition, next, plenty(), Duration::from_millis(300)).await.unwrap();
+        seen.extend(texts(&fetched.records));
+        next = fetched.next;
+    }
+    assert_eq!((seen, next), (vec!["kept".to_owned()], log.watermarks(&partition).await.unwrap().high));
+
+    transaction("open");
+    // What is not committed yet is neither delivered nor passed over.
+    let fetched = log.read(&partition, next, plenty(), Duration::from_millis(300)).await.unwrap();
+    assert_eq!((fetched.records.len(), fetched.next), (0, high));
+    producer.commit_transaction(LONG).unwrap();
+    let fetched = log.read(&partition, next, plenty(), LONG).await.unwrap();
+    assert_eq!(texts(&fetched.records), ["open"]);
 }
 
 #[derive(Debug)]

@@ -1,6 +1,6 @@
-//! How many messages a second does the embedded log take and give, durably?
+//! How many messages a second does the log take and give, durably? The embedded one, and Kafka if it is named.
 //!
-//! `cargo bench -p kilowatch-shared --bench how_many_messages_pass_the_embedded_log_per_sec`
+//! `[TEST_KAFKA_BROKERS=host:port] cargo bench -p kilowatch-shared --bench how_many_messages_pass_the_log_per_sec`
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints its answer and may fail loudly")]
 
 use std::{
@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use kilowatch_shared::{
     clock::SystemClock,
-    log::{Log, NewRecord, ReadLimit, sqlite::SqliteLog},
+    log::{self, NewRecord, ReadLimit, SharedLog},
     position::Offset,
 };
 
@@ -22,14 +22,23 @@ const CALLS: usize = 200;
 #[tokio::main]
 async fn main() {
     let folder = tempfile::tempdir().unwrap();
-    let log = Arc::new(SqliteLog::open(folder.path().join("log.sqlite"), Arc::new(SystemClock)).await.unwrap());
-    log.create_topic("energy", 1).await.unwrap();
-    let partition = log.partitions("energy").await.unwrap().remove(0);
+    let file = folder.path().join("log.sqlite").display().to_string();
+    let kafka = std::env::var("TEST_KAFKA_BROKERS").map(|brokers| format!("kafka://{brokers}"));
+    for url in std::iter::once(file).chain(kafka) {
+        println!("{url}");
+        measure(log::open(&url, Arc::new(SystemClock)).await.unwrap()).await;
+    }
+}
+
+async fn measure(log: SharedLog) {
+    let topic: &str = &format!("energy.{}", std::process::id());
+    log.create_topic(topic, 1).await.unwrap();
+    let partition = log.partitions(topic).await.unwrap().remove(0);
 
     let started = Instant::now();
     let messages: Vec<NewRecord> = (0..1000).map(reading).collect();
     for _ in 0..BULK / messages.len() {
-        log.append("energy", &messages).await.unwrap();
+        log.append(topic, &messages).await.unwrap();
     }
     tell("appended in calls of 1,000, one after another", BULK, started);
 
@@ -48,10 +57,10 @@ async fn main() {
     let started = Instant::now();
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
-            let log = log.clone();
+            let (log, topic) = (log.clone(), topic.to_owned());
             tokio::spawn(async move {
                 for call in 0..CALLS {
-                    log.append("energy", &[reading(writer * CALLS + call)]).await.unwrap();
+                    log.append(&topic, &[reading(writer * CALLS + call)]).await.unwrap();
                 }
             })
         })
@@ -63,7 +72,7 @@ async fn main() {
 
     let started = Instant::now();
     for call in 0..CALLS {
-        log.append("energy", &[reading(call)]).await.unwrap();
+        log.append(topic, &[reading(call)]).await.unwrap();
     }
     tell("appended one by one by one caller", CALLS, started);
 }
