@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Most features of a forest. A fixed length lets the compiler drop the bounds check of every comparison.
 pub(super) const MAX_FEATURES: usize = 16;
 
+/// Robust units beyond which all values are alike, so that distances stay finite in f32.
+const FARTHEST: f64 = 1e30;
+
 /// One reading in robust units; features beyond the model's own are 0 and never compared.
 pub(super) type FeatureVector = [f32; MAX_FEATURES];
 
@@ -38,7 +41,7 @@ impl FeatureScale {
     /// The value in robust units; a missing one is the median. Computed in f64, so that f32 keeps the digits that tell
     /// the device's values apart and not those of a large offset.
     pub(super) fn robust(&self, value: Option<f64>) -> f32 {
-        value.map_or(0.0, |value| ((value - self.median) / self.spread) as f32)
+        value.map_or(0.0, |value| ((value - self.median) / self.spread).clamp(-FARTHEST, FARTHEST) as f32)
     }
 }
 
@@ -48,5 +51,7 @@ pub(super) fn quantile(sorted: &[f64], level: f64) -> f64 {
     let place = level * last as f64;
     let below = place.floor() as usize;
     let (low, high) = (sorted[below.min(last)], sorted[(below + 1).min(last)]);
-    low + (high - low) * (place - place.floor())
+    let share = place - place.floor();
+    // Not low + (high - low) * share, whose difference may overflow.
+    low * (1.0 - share) + high * share
 }

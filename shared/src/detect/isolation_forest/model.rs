@@ -44,6 +44,9 @@ pub(super) struct Tree {
     pub(super) leaf_paths: Vec<f32>,
 }
 
+/// The range of a node that nothing was cut at: no value lies outside of it.
+pub(super) const NO_RANGE: [f32; 2] = [f32::NEG_INFINITY, f32::INFINITY];
+
 /// Bytes that are no model of this build.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ModelProblem {
@@ -114,6 +117,10 @@ impl IsolationForestModel {
             let cuts = [tree.cut_features.len(), tree.cuts.len(), tree.ranges.len()];
             require(cuts == [leaves - 1; 3] && tree.leaf_paths.len() == leaves, "size of a tree")?;
             require(tree.cut_features.iter().all(|feature| usize::from(*feature) < features), "feature of a cut")?;
+            let cut_range = |[low, high]: &[f32; 2]| low.is_finite() && high.is_finite() && low <= high;
+            let ranges = |range| cut_range(range) || *range == NO_RANGE;
+            require(tree.ranges.iter().all(ranges), "range of a cut")?;
+            require(tree.cuts.iter().all(|cut| !cut.is_nan()), "cut")?;
             require(tree.leaf_paths.iter().all(|path| path.is_finite()), "path of a leaf")?;
         }
         Ok(())

@@ -153,6 +153,14 @@ fn rows_that_are_all_alike_raise_no_alarm() {
 }
 
 #[test]
+fn extreme_values_in_training_give_a_model_that_can_be_read_back() {
+    let names = names();
+    let values = [f64::MAX, 0.0, -f64::MAX, 1.0, 0.0, f64::MAX, 1e-300, -1.0];
+    let model = train(TrainingRows { features: &names, values: &values }, ForestParams::default(), 0.9, 1).unwrap();
+    assert_eq!(IsolationForestModel::from_bytes(&model.to_bytes().unwrap()), Ok(model));
+}
+
+#[test]
 fn a_model_of_another_stream_or_format_is_refused() {
     let foreign = train(
         TrainingRows { features: &["output_mw".to_owned()], values: &[1.0, 2.0, 3.0] },

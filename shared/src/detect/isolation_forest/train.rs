@@ -5,7 +5,7 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use super::{
     features::{FeatureScale, FeatureVector, MAX_FEATURES, quantile},
-    model::{IsolationForestModel, MAX_HEIGHT, MAX_TREES, Tree},
+    model::{IsolationForestModel, MAX_HEIGHT, MAX_TREES, NO_RANGE, Tree},
     path_length,
 };
 
@@ -173,7 +173,7 @@ fn grow(sample: &mut [FeatureVector], width: usize, height: u32, rng: &mut ChaCh
     let mut tree = Tree {
         cut_features: vec![0; cuts],
         cuts: vec![f32::INFINITY; cuts],
-        ranges: vec![[f32::NEG_INFINITY, f32::INFINITY]; cuts],
+        ranges: vec![NO_RANGE; cuts],
         leaf_paths: vec![0.0; cuts + 1],
     };
     grow_node(&mut tree, sample, 0, 0, Branch { width, height }, rng);
