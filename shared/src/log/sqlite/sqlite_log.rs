@@ -49,7 +49,8 @@ pub struct SqliteLog {
 }
 
 impl SqliteLog {
-    /// Opens the log at `path`, makes it and its folder if needed, and stamps messages with `clock`.
+    /// Opens the log at `path`, makes it and its folder if needed, and stamps messages with `clock`. Its writer runs on
+    /// the runtime that this is called on, which therefore has to outlive the log.
     ///
     /// # Errors
     /// [`LogError::Unusable`] for a file that is not a log of this version, [`LogError::Unavailable`] if it cannot be
