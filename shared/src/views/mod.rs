@@ -2,7 +2,7 @@
 //!
 //! The traits are cut by who needs them: [`SpeedViews`], [`BatchViews`], [`ServingViews`]. [`sqlite::SqliteViews`] is
 //! embedded (and, in memory, the twin for tests), [`postgres::PostgresViews`] is for production; [`open()`] chooses by
-//! URL. Both pass `shared/tests/integration/contracts/views.rs`, and both are the statements of `sql/` on a driver.
+//! URL. Both pass `shared/tests/integration/contracts/views`, and both are the statements of `sql/` on a driver.
 //! Instants are kept in whole microseconds, and SQLite knows the years 0 to 9999 only.
 
 mod batch;

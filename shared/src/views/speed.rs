@@ -85,8 +85,7 @@ pub trait SpeedViews: std::fmt::Debug + Send + Sync {
     /// already are replays and stay as they are.
     ///
     /// # Errors
-    /// [`ViewsError::Refused`] for a span that ends before it begins or crosses a recorded cut, or a cut elsewhere than
-    /// at its end; nothing changed.
+    /// [`ViewsError::Refused`] for a span that ends before it begins, or a cut elsewhere than at its end; nothing changed.
     async fn apply(
         &self,
         partition: &PartitionId,

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::{Database, SqlViews, anomalies, dead_letters, devices, partitions, rollups};
 use crate::{
     checkpoint::{Cut, OffsetSpan, OwnerToken},
-    position::{Offset, PartitionId},
+    position::PartitionId,
     views::{ApplyOutcome, Effects, PartitionState, SpeedViews, ViewsError},
 };
 
@@ -54,18 +54,8 @@ impl<D: Database> SpeedViews for SqlViews<D> {
                 _ => ApplyOutcome::NotOwner,
             });
         }
-        // A cut inside the span would leave a part of the effects on the wrong side of it.
-        let last_inside = Offset::new(span.to.get().saturating_sub(1)).max(span.from);
-        let tag = match partitions::last_cut_at_or_below(tx, partition, last_inside).await? {
-            Some(cut) if cut <= span.from => cut,
-            Some(cut) => {
-                return Err(ViewsError::Refused { reason: format!("{span} of {partition} crosses its cut {cut}") });
-            }
-            None => {
-                return Err(ViewsError::Corrupt {
-                    reason: format!("{partition} has no cut at or below {}", span.from),
-                });
-            }
+        let Some(tag) = partitions::last_cut_at_or_below(tx, partition, span.from).await? else {
+            return Err(ViewsError::Corrupt { reason: format!("{partition} has no cut at or below {}", span.from) });
         };
         rollups::add_deltas(tx, partition, tag, &effects.rollups).await?;
         anomalies::add(tx, &partition.stream, &effects.anomalies).await?;

@@ -2,3 +2,4 @@
 
 mod lake;
 mod log;
+mod views;

@@ -1,0 +1,89 @@
+//! What is only true of the embedded views: a file that several processes share.
+
+use kilowatch_shared::views::{ViewsError, open, sqlite::SqliteViews};
+use tempfile::TempDir;
+
+use super::subject::{Subject, cut, household, partition, rollups, value};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_handles_on_one_file_see_and_write_the_same_views() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("views.sqlite");
+    // Each handle has connections of its own, as a second process would.
+    let [one, two] = [SqliteViews::open(&path).await.unwrap(), SqliteViews::open(&path).await.unwrap()];
+    let (one, two) = (Subject::around(one), Subject::around(two));
+    let mut first = one.claim(&partition(0), 0).await;
+    let mut second = two.claim(&partition(1), 0).await;
+    let writers = [
+        tokio::spawn(async move {
+            for number in 0..50 {
+                first.apply(number + 1, rollups(vec![value("m", 0, 1.0)])).await;
+            }
+        }),
+        tokio::spawn(async move {
+            for number in 0..50 {
+                second.apply(number + 1, rollups(vec![value("m", 0, 1.0)])).await;
+            }
+        }),
+    ];
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    for subject in [&one, &two] {
+        let windows = subject.usage(&household()).await.windows;
+        assert_eq!((windows.len(), windows[0].partial.count), (1, 100));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_open_a_new_file_at_once_all_find_the_schema() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("views.sqlite");
+    let opens = (0..4).map(|_| {
+        let path = path.clone();
+        tokio::spawn(async move { SqliteViews::open(&path).await.map(drop) })
+    });
+    for open in opens.collect::<Vec<_>>() {
+        open.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_a_restart() {
+    let folder = TempDir::new().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("views.sqlite").display());
+    let before = {
+        let views = open(&url).await.unwrap();
+        let owner = kilowatch_shared::checkpoint::OwnerToken::fresh();
+        views.claim(&partition(0), owner, &cut(3)).await.unwrap()
+    };
+    let views = open(&url).await.unwrap();
+    assert_eq!(views.partition(&partition(0)).await.unwrap(), Some(before));
+}
+
+#[tokio::test]
+async fn a_file_that_holds_no_views_is_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("notes.txt");
+    let text = "these are no views, however much they are opened as such".repeat(40);
+    std::fs::write(&path, &text).unwrap();
+    let error = SqliteViews::open(&path).await.unwrap_err();
+    assert!(matches!(error, ViewsError::Corrupt { .. }), "{error:?}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_named_as_the_cause() {
+    let folder = TempDir::new().unwrap();
+    let error = SqliteViews::open(&folder.path().join("missing/views.sqlite")).await.unwrap_err();
+    assert!(matches!(&error, ViewsError::Refused { reason } if reason.contains("folder")), "{error:?}");
+}
+
+#[tokio::test]
+async fn closed_views_are_away_for_now() {
+    let views = SqliteViews::in_memory().await.unwrap();
+    views.close().await;
+    let subject = Subject::around(views);
+    let error = subject.views.ping().await.unwrap_err();
+    assert!(matches!(error, ViewsError::Unavailable { .. }), "{error:?}");
+}

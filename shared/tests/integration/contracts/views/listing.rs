@@ -1,0 +1,141 @@
+//! Pages of anomalies, and the newest of everything else.
+
+use kilowatch_shared::{
+    anomaly::{Anomaly, AnomalyOrigin, Severity},
+    job::{JobRun, JobStatus},
+    model::ModelId,
+    views::{AnomalyFilter, Effects},
+};
+
+use super::subject::{Subject, anomaly, dead_letter, device, hour, household, partition};
+
+async fn with_anomalies(subject: &Subject, anomalies: Vec<Anomaly>) {
+    let mut member = subject.claim(&partition(0), 0).await;
+    member.apply(1000, Effects { anomalies, ..Effects::default() }).await;
+}
+
+async fn ids(subject: &Subject, filter: AnomalyFilter) -> Vec<u64> {
+    let page = subject.views.list_anomalies(&household(), &filter, None, 100).await.unwrap();
+    page.anomalies.iter().map(|anomaly| anomaly.position.offset.get()).collect()
+}
+
+pub async fn pages_hold_every_anomaly_once_where_event_times_are_equal(subject: &Subject) {
+    // Five event times for 53 anomalies, so that every page ends among equal times.
+    let all: Vec<_> = (0..53).map(|number| anomaly(number, hour((number % 5) as i64), "m", Severity::Minor)).collect();
+    with_anomalies(subject, all.clone()).await;
+    let mut expected = all;
+    expected.sort_by(|a, b| b.event_time.cmp(&a.event_time).then_with(|| a.id.cmp(&b.id)));
+    for limit in [1, 7, 53, 100] {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let views = &subject.views;
+            let page =
+                views.list_anomalies(&household(), &AnomalyFilter::default(), after.as_ref(), limit).await.unwrap();
+            assert!(page.anomalies.len() <= limit as usize);
+            found.extend(page.anomalies);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "limit {limit}");
+    }
+}
+
+pub async fn a_last_full_page_says_that_it_is_the_last(subject: &Subject) {
+    with_anomalies(subject, (0..4).map(|number| anomaly(number, hour(0), "m", Severity::Minor)).collect()).await;
+    let page = subject.views.list_anomalies(&household(), &AnomalyFilter::default(), None, 4).await.unwrap();
+    assert_eq!((page.anomalies.len(), page.next), (4, None));
+}
+
+pub async fn a_filter_holds_on_every_side(subject: &Subject) {
+    let mut other_detector = anomaly(4, hour(4), "a", Severity::Warning);
+    other_detector.verdict.detector = "isolation_forest".to_owned();
+    with_anomalies(
+        subject,
+        vec![
+            anomaly(1, hour(1), "a", Severity::Minor),
+            anomaly(2, hour(2), "a", Severity::Warning),
+            anomaly(3, hour(3), "b", Severity::Critical),
+            other_detector,
+        ],
+    )
+    .await;
+    let all = AnomalyFilter::default;
+    assert_eq!(ids(subject, all()).await, [4, 3, 2, 1]);
+    assert_eq!(ids(subject, AnomalyFilter { device: Some(device("b")), ..all() }).await, [3]);
+    assert_eq!(ids(subject, AnomalyFilter { detector: Some("three_sigma".to_owned()), ..all() }).await, [3, 2, 1]);
+    assert_eq!(ids(subject, AnomalyFilter { min_severity: Some(Severity::Minor), ..all() }).await, [4, 3, 2, 1]);
+    assert_eq!(ids(subject, AnomalyFilter { min_severity: Some(Severity::Warning), ..all() }).await, [4, 3, 2]);
+    assert_eq!(ids(subject, AnomalyFilter { min_severity: Some(Severity::Critical), ..all() }).await, [3]);
+    assert_eq!(ids(subject, AnomalyFilter { from: Some(hour(2)), until: Some(hour(4)), ..all() }).await, [3, 2]);
+    let narrow = AnomalyFilter {
+        device: Some(device("a")),
+        detector: Some("three_sigma".to_owned()),
+        min_severity: Some(Severity::Warning),
+        from: Some(hour(0)),
+        until: Some(hour(9)),
+    };
+    assert_eq!(ids(subject, narrow).await, [2]);
+    assert_eq!(ids(subject, AnomalyFilter { device: Some(device("' OR 1=1")), ..all() }).await, [0_u64; 0]);
+}
+
+pub async fn every_part_of_an_anomaly_comes_back(subject: &Subject) {
+    let mut odd = anomaly(9, hour(0) + chrono::TimeDelta::microseconds(1), "Zähler 1", Severity::Critical);
+    odd.verdict.score = -1.0 / 3.0;
+    odd.verdict.threshold = f64::MAX;
+    odd.verdict.model_id = Some(ModelId::of(b"forest"));
+    odd.verdict.explanation.observed = 0.1 + 0.2;
+    odd.verdict.explanation.expected_low = None;
+    odd.verdict.explanation.expected_high = Some(5e-324);
+    odd.verdict.explanation.window_readings = 0;
+    odd.verdict.explanation.text = "«unusual» \u{1f50c}\n\"quoted\"".to_owned();
+    odd.origin = AnomalyOrigin::Batch;
+    let plain = anomaly(3, hour(7), "m", Severity::Minor);
+    with_anomalies(subject, vec![odd.clone(), plain.clone()]).await;
+    assert_eq!(subject.views.anomalies_of(&partition(0)).await.unwrap(), [plain, odd]);
+    assert_eq!(subject.views.anomalies_of(&partition(1)).await.unwrap(), []);
+}
+
+pub async fn dead_letters_come_newest_first_and_whole(subject: &Subject) {
+    let mut tombstone = dead_letter(3, "a tombstone\nis no reading");
+    tombstone.key = None;
+    tombstone.raw = bytes::Bytes::new();
+    let letters = vec![dead_letter(1, "one"), dead_letter(2, "two"), tombstone];
+    let mut member = subject.claim(&partition(0), 0).await;
+    member.apply(9, Effects { dead_letters: letters.clone(), ..Effects::default() }).await;
+    let newest: Vec<_> = letters.into_iter().rev().collect();
+    assert_eq!(subject.views.recent_dead_letters(&household(), 10).await.unwrap(), newest);
+    assert_eq!(subject.views.recent_dead_letters(&household(), 2).await.unwrap(), newest[..2]);
+}
+
+pub async fn a_text_with_a_nul_does_not_stop_a_partition(subject: &Subject) {
+    let mut member = subject.claim(&partition(0), 0).await;
+    let letters = vec![dead_letter(1, "unexpected `\0` at column 3")];
+    member.apply(2, Effects { dead_letters: letters, ..Effects::default() }).await;
+    let reason = subject.views.recent_dead_letters(&household(), 1).await.unwrap().remove(0).reason;
+    assert!(reason.ends_with("at column 3"), "{reason:?}");
+}
+
+pub async fn job_runs_come_newest_first(subject: &Subject) {
+    let run = |number: i64, status| JobRun {
+        job: "rollup".to_owned(),
+        stream: household(),
+        started_at: hour(number),
+        finished_at: hour(number + 1),
+        status,
+        rows: 8760,
+        message: "8,760 windows".to_owned(),
+    };
+    let runs = [run(2, JobStatus::Failed), run(1, JobStatus::Skipped), run(0, JobStatus::Succeeded)];
+    for run in runs.iter().rev() {
+        subject.views.add_job_run(run).await.unwrap();
+    }
+    assert_eq!(subject.views.recent_job_runs(&household(), 10).await.unwrap(), runs);
+    assert_eq!(subject.views.recent_job_runs(&household(), 1).await.unwrap(), runs[..1]);
+}
+
+pub async fn views_that_are_there_answer(subject: &Subject) {
+    subject.views.ping().await.unwrap();
+}
