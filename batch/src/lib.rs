@@ -2,4 +2,7 @@
 //! thinking, and a crash at any instant leaves what was published before.
 
 pub mod features;
+pub mod schedule;
 pub mod training;
+
+pub use schedule::ScheduleConfig;

@@ -1,0 +1,92 @@
+//! When which job runs.
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::{ScheduledJob, parse_cron};
+
+/// Cron expressions (minute, hour, day of month, month, day of week) in UTC; an empty one never runs its job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleConfig {
+    /// Publishes roll-ups of what reached the lake. Default `* * * * *`, every minute: segments close once a minute.
+    /// Variable `KILOWATCH_SCHEDULE__ROLLUP`.
+    pub rollup: String,
+    /// Forecasts the hours ahead. Default `5 * * * *`, five past each hour: readings of the hour before have arrived.
+    /// Variable `KILOWATCH_SCHEDULE__FORECAST`.
+    pub forecast: String,
+    /// Trains every model that the stream declares. Default `30 2 * * *`, nightly.
+    /// Variable `KILOWATCH_SCHEDULE__TRAIN`.
+    pub train: String,
+    /// Seed of the trainings: the same history gives the same models. Default 42.
+    /// Variable `KILOWATCH_SCHEDULE__TRAIN_SEED`.
+    pub train_seed: u64,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self {
+            rollup: "* * * * *".to_owned(),
+            forecast: "5 * * * *".to_owned(),
+            train: "30 2 * * *".to_owned(),
+            train_seed: 42,
+        }
+    }
+}
+
+impl ScheduleConfig {
+    /// The expression of a job.
+    #[must_use]
+    pub fn cron_of(&self, job: ScheduledJob) -> &str {
+        match job {
+            ScheduledJob::Rollup => &self.rollup,
+            ScheduledJob::Forecast => &self.forecast,
+            ScheduledJob::Train => &self.train,
+        }
+    }
+
+    /// What is wrong with the configuration, one line a problem.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        ScheduledJob::ALL
+            .into_iter()
+            .filter_map(|job| {
+                let cron = self.cron_of(job);
+                let reason = parse_cron(cron).err()?;
+                let key = job.as_str();
+                Some(format!(
+                    "{key} = {cron:?}: {reason}; write minute, hour, day, month and day of week as in \"30 2 * * *\", or \"\" for never"
+                ))
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(ScheduleConfig::default().problems(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_bad_expression_is_named_with_its_key() {
+        let config = ScheduleConfig {
+            rollup: "every minute".to_owned(),
+            forecast: String::new(),
+            train: "61 2 * * *".to_owned(),
+            ..ScheduleConfig::default()
+        };
+        let problems = config.problems();
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].starts_with("rollup = \"every minute\": "), "{problems:?}");
+        assert!(problems[1].starts_with("train = \"61 2 * * *\": "), "{problems:?}");
+    }
+
+    #[test]
+    fn six_fields_are_refused_because_seconds_would_be_meant_by_mistake() {
+        let config = ScheduleConfig { rollup: "* * * * * *".to_owned(), ..ScheduleConfig::default() };
+        assert_eq!(config.problems().len(), 1);
+    }
+}

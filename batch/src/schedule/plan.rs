@@ -1,0 +1,160 @@
+//! Which jobs are due: a pure function of the expressions and the time that is told.
+
+use std::str::FromStr;
+
+use chrono::{DateTime, Utc};
+use croner::Cron;
+
+use super::ScheduleConfig;
+
+/// A job that the schedule knows, in the order in which due ones run: a forecast wants the newest model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ScheduledJob {
+    /// Publish roll-ups.
+    Rollup,
+    /// Train every declared model.
+    Train,
+    /// Forecast the hours ahead.
+    Forecast,
+}
+
+impl ScheduledJob {
+    /// All jobs, in the order in which due ones run.
+    pub const ALL: [Self; 3] = [Self::Rollup, Self::Train, Self::Forecast];
+
+    /// Its name in the configuration and in the log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rollup => "rollup",
+            Self::Train => "train",
+            Self::Forecast => "forecast",
+        }
+    }
+}
+
+/// A job and when it runs.
+#[derive(Debug, Clone)]
+struct Entry {
+    job: ScheduledJob,
+    cron: Cron,
+    next: Option<DateTime<Utc>>,
+}
+
+/// Jobs with the time of their next run.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    entries: Vec<Entry>,
+}
+
+impl Schedule {
+    /// The schedule of a configuration, as of `now`: what lies before is not made up for.
+    ///
+    /// # Errors
+    /// The configuration's problems, of which [`ScheduleConfig::problems`] tells before.
+    pub fn try_new(config: &ScheduleConfig, now: DateTime<Utc>) -> Result<Self, Vec<String>> {
+        let mut entries = Vec::new();
+        for job in ScheduledJob::ALL {
+            match parse_cron(config.cron_of(job)) {
+                Ok(Some(cron)) => entries.push(Entry { job, next: next_after(&cron, now), cron }),
+                Ok(None) => {}
+                Err(_) => return Err(config.problems()),
+            }
+        }
+        Ok(Self { entries })
+    }
+
+    /// When the next job is due, if ever.
+    #[must_use]
+    pub fn next_run(&self) -> Option<DateTime<Utc>> {
+        self.entries.iter().filter_map(|entry| entry.next).min()
+    }
+
+    /// The jobs that are due, each once however often it was missed, in the order in which they run. Their next run is
+    /// the first one after `now`.
+    pub fn take_due(&mut self, now: DateTime<Utc>) -> Vec<ScheduledJob> {
+        let mut due = Vec::new();
+        for entry in &mut self.entries {
+            if entry.next.is_some_and(|next| next <= now) {
+                due.push(entry.job);
+            }
+            // Also of a job that is not due: a clock that was set back must not make it wait for the old future.
+            entry.next = next_after(&entry.cron, now);
+        }
+        due
+    }
+}
+
+/// The expression, or `None` of an empty one.
+pub(super) fn parse_cron(text: &str) -> Result<Option<Cron>, String> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let fields = text.split_whitespace().count();
+    if fields != 5 && !text.starts_with('@') {
+        return Err(format!("it has {fields} fields and not 5"));
+    }
+    Cron::from_str(text).map(Some).map_err(|error| error.to_string())
+}
+
+fn next_after(cron: &Cron, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    cron.find_next_occurrence(&now, false).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    fn schedule(now: &str) -> Schedule {
+        Schedule::try_new(&ScheduleConfig::default(), at(now)).unwrap()
+    }
+
+    #[test]
+    fn jobs_are_due_at_their_minute_and_not_before() {
+        let mut schedule = schedule("2007-06-01T02:03:30Z");
+        assert_eq!(schedule.next_run(), Some(at("2007-06-01T02:04:00Z")));
+        assert_eq!(schedule.take_due(at("2007-06-01T02:03:59Z")), []);
+        assert_eq!(schedule.take_due(at("2007-06-01T02:04:00Z")), [ScheduledJob::Rollup]);
+        assert_eq!(schedule.take_due(at("2007-06-01T02:04:30Z")), []);
+        assert_eq!(schedule.take_due(at("2007-06-01T02:05:00Z")), [ScheduledJob::Rollup, ScheduledJob::Forecast]);
+    }
+
+    #[test]
+    fn missed_runs_are_made_up_for_once_with_the_model_before_the_forecast() {
+        let mut schedule = schedule("2007-06-01T02:00:00Z");
+        let late = at("2007-06-03T17:20:10Z");
+        assert_eq!(schedule.take_due(late), ScheduledJob::ALL);
+        assert_eq!(schedule.take_due(late), []);
+        assert_eq!(schedule.next_run(), Some(at("2007-06-03T17:21:00Z")));
+    }
+
+    #[test]
+    fn a_job_without_an_expression_never_runs() {
+        let config = ScheduleConfig {
+            rollup: String::new(),
+            forecast: " ".to_owned(),
+            train: String::new(),
+            ..Default::default()
+        };
+        let mut schedule = Schedule::try_new(&config, at("2007-01-01T00:00:00Z")).unwrap();
+        assert_eq!(schedule.next_run(), None);
+        assert_eq!(schedule.take_due(at("2107-01-01T00:00:00Z")), []);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_by_a_century_does_not_stop_the_schedule() {
+        let mut schedule = schedule("2126-01-01T00:00:00Z");
+        assert_eq!(schedule.take_due(at("2026-01-01T00:00:30Z")), []);
+        assert_eq!(schedule.next_run(), Some(at("2026-01-01T00:01:00Z")));
+    }
+
+    #[test]
+    fn a_bad_expression_makes_no_schedule() {
+        let config = ScheduleConfig { train: "30 26 * * *".to_owned(), ..Default::default() };
+        assert_eq!(Schedule::try_new(&config, at("2007-01-01T00:00:00Z")).unwrap_err().len(), 1);
+    }
+}
