@@ -12,7 +12,7 @@ use crate::{
     job::JobRun,
     model::{ModelId, ModelKind, ModelManifest},
     position::{DeviceId, PartitionId, StreamName},
-    rollup::RollupRow,
+    rollup::{RollupKey, RollupRow},
 };
 
 /// Rows that were staged for one publication.
@@ -68,6 +68,15 @@ pub trait BatchViews: std::fmt::Debug + Send + Sync {
     /// Moves the boundary and replaces the windows in one transaction, if `expected` is still the boundary, no
     /// partition goes back, and each end is a recorded cut of its partition. Drops the stage in any case.
     async fn publish(&self, publication: &Publication) -> Result<PublishOutcome, ViewsError>;
+
+    /// A page of the published rows, at most `limit` of them after the key `after`, in an order of keys that is the
+    /// same for all pages. What `verify` compares a computation with; a publication between two pages shows in the boundary.
+    async fn published_rollups(
+        &self,
+        stream: &StreamName,
+        after: Option<&RollupKey>,
+        limit: u32,
+    ) -> Result<Vec<RollupRow>, ViewsError>;
 
     /// Deletes speed rows with a tag below their partition's boundary, and stages older than a day. Housekeeping:
     /// reads are exact without it. Returns how many rows went.

@@ -12,6 +12,7 @@ use datafusion::{
     datasource::MemTable,
     error::DataFusionError,
     execution::{SendableRecordBatchStream, memory_pool::FairSpillPool, runtime_env::RuntimeEnvBuilder},
+    logical_expr::AggregateUDF,
     prelude::{SessionConfig, SessionContext},
 };
 
@@ -92,6 +93,11 @@ impl LakeSession {
         let table = MemTable::try_new(schema, vec![batches]).map_err(|e| query_error(&e))?;
         self.context.register_table(name, Arc::new(table)).map_err(|e| query_error(&e))?;
         Ok(())
+    }
+
+    /// Adds an aggregate function of the caller's, under its own name.
+    pub fn register_aggregate(&self, aggregate: AggregateUDF) {
+        self.context.register_udaf(aggregate);
     }
 
     /// Runs a query and keeps all its rows.

@@ -11,7 +11,7 @@ use crate::{
     job::JobRun,
     model::{ModelId, ModelKind, ModelManifest},
     position::{PartitionId, StreamName},
-    rollup::RollupRow,
+    rollup::{RollupKey, RollupRow},
     views::{BatchViews, Publication, PublishOutcome, StageId, ViewsError},
 };
 
@@ -42,6 +42,16 @@ impl<D: Database> BatchViews for SqlViews<D> {
         publication::drop_stage(tx, publication.stage).await?;
         session.commit().await?;
         Ok(outcome)
+    }
+
+    async fn published_rollups(
+        &self,
+        stream: &StreamName,
+        after: Option<&RollupKey>,
+        limit: u32,
+    ) -> Result<Vec<RollupRow>, ViewsError> {
+        let rows = self.database.fetch(rollups::published(stream, after, limit)).await?;
+        rows.iter().map(rollups::published_row).collect()
     }
 
     async fn drop_seen_speed_rollups(&self, stream: &StreamName, now: DateTime<Utc>) -> Result<u64, ViewsError> {

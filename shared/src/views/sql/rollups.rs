@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Bulk, Session, Statement, Value, partitions};
+use super::{Bulk, Row, Session, Statement, Value, partitions};
 use crate::{
     position::{Offset, PartitionId, StreamName},
     rollup::{Partial, RollupKey, RollupRow},
@@ -93,6 +93,38 @@ pub async fn merged(session: &mut dyn Session, query: &UsageQuery) -> Result<Vec
             })
         })
         .collect()
+}
+
+/// A page of the published rows, in the order of their keys.
+pub fn published(stream: &StreamName, after: Option<&RollupKey>, limit: u32) -> Statement {
+    let mut statement = Statement::new(
+        "SELECT device_id, window_secs, window_start, measure, group_key,
+             value_count, value_sum, value_min, value_max, value_sum_squares
+         FROM rollup_batch WHERE stream = $1",
+    )
+    .bind(stream.as_str());
+    if let Some(key) = after {
+        statement.push_bind(" AND (device_id, window_secs, window_start, measure, group_key) > (", key.device.as_str());
+        statement.push_bind(", ", key.window_secs);
+        statement.push_bind(", ", key.window_start);
+        statement.push_bind(", ", key.measure.as_str());
+        statement.push_bind(", ", key.group.as_str());
+        statement.push(")");
+    }
+    statement.push_bind(" ORDER BY device_id, window_secs, window_start, measure, group_key LIMIT ", limit);
+    statement
+}
+
+/// A row of such a page.
+pub fn published_row(row: &Row) -> Result<RollupRow, ViewsError> {
+    let key = RollupKey {
+        device: row.device()?,
+        window_secs: row.small("window_secs")?,
+        window_start: row.time("window_start")?,
+        measure: row.text("measure")?,
+        group: row.text("group_key")?,
+    };
+    Ok(RollupRow { key, partial: row.partial()? })
 }
 
 /// Deletes the speed rows that batch has seen. The boundary is read in the very statement: one that a job remembers

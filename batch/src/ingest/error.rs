@@ -1,0 +1,134 @@
+//! Why a file cannot be ingested. A bad line is no error: it is reported and the rest goes in.
+
+use std::{io, path::PathBuf};
+
+/// Meanings of input errors. Nothing of the file is in the lake after any of them.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// There is no such file.
+    #[error("{}: no such file", path.display())]
+    NotFound {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// It is a folder.
+    #[error("{}: a folder; name a file", path.display())]
+    Directory {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// This user may not read it.
+    #[error("{}: permission denied; this user needs to read it", path.display())]
+    PermissionDenied {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// It has no bytes, or none after decompression.
+    #[error("{}: the file is empty", path.display())]
+    Empty {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// It has a header or a schema, and nothing after it.
+    #[error("{}: a header and no rows", path.display())]
+    HeaderOnly {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// Columns that are needed are not there.
+    #[error(
+        "{}: no column {}; found {}. Name them with --columns measure=Header,... and --time-column Header",
+        path.display(), quoted(missing), quoted(found)
+    )]
+    MissingColumns {
+        /// The file.
+        path: PathBuf,
+        /// What is needed and not there.
+        missing: Vec<String>,
+        /// What the header says.
+        found: Vec<String>,
+    },
+    /// The request contradicts itself or the stream's profile.
+    #[error("{reason}")]
+    BadRequest {
+        /// What is wrong and what to write.
+        reason: String,
+    },
+    /// A line so long that the file is hardly a table.
+    #[error("{}: line {line} is longer than {limit_bytes} bytes; is this a table of text?", path.display())]
+    LineTooLong {
+        /// The file.
+        path: PathBuf,
+        /// Its number, from 1.
+        line: u64,
+        /// The longest line that is read.
+        limit_bytes: usize,
+    },
+    /// So much of it is unreadable that it is hardly the file that was meant.
+    #[error(
+        "{}: gave up after {bad_lines} bad lines; the first is line {line}: {reason}. Is this the right file and format?",
+        path.display()
+    )]
+    TooManyBadLines {
+        /// The file.
+        path: PathBuf,
+        /// How many there were until then.
+        bad_lines: u64,
+        /// The first of them.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It is not what its first bytes promise: cut off, or damaged.
+    #[error("{}: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the reader said.
+        reason: String,
+    },
+    /// Somebody wrote to it meanwhile.
+    #[error("{}: the file changed while it was read; run it again when it is complete", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Reading it, or writing the statistics, failed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl IngestError {
+    /// Translates what the system says about a path.
+    pub(crate) fn from_io(path: &std::path::Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::NotFound { path },
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied { path },
+            io::ErrorKind::IsADirectory => Self::Directory { path },
+            io::ErrorKind::UnexpectedEof => {
+                Self::Damaged { path, reason: "the compressed data ends too early; the file is cut off".to_owned() }
+            }
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+                Self::Damaged { path, reason: format!("damaged compressed data: {source}") }
+            }
+            _ => Self::Io { path, source },
+        }
+    }
+}
+
+/// Names for a message, at most so many that it stays readable.
+fn quoted(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let mut text: Vec<String> =
+        names.iter().take(SHOWN).map(|name| format!("`{}`", name.chars().take(60).collect::<String>())).collect();
+    if names.len() > SHOWN {
+        text.push(format!("and {} more", names.len() - SHOWN));
+    }
+    if text.is_empty() { "nothing".to_owned() } else { text.join(", ") }
+}

@@ -1,0 +1,127 @@
+//! A path becomes a readable file: what it is, and its bytes, decompressed and counted.
+
+use std::{
+    fs::{File, Metadata},
+    io::{self, BufReader, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use flate2::read::MultiGzDecoder;
+use sha2::{Digest, Sha256};
+
+use super::{IngestError, Progress};
+
+/// Large enough that a system call costs nothing beside hashing or parsing what it brought.
+const READ_BYTES: usize = 1 << 20;
+
+/// How the bytes are packed, told by the first of them and never by the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// Text.
+    Plain,
+    /// Text, in one or several gzip members.
+    Gzip,
+    /// Parquet.
+    Parquet,
+}
+
+/// A file that is there and can be read.
+#[derive(Debug, Clone)]
+pub(crate) struct InputFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How it is packed.
+    pub packing: Packing,
+    /// Its size.
+    pub size_bytes: u64,
+    modified: Option<SystemTime>,
+}
+
+impl InputFile {
+    /// Looks at the file.
+    pub(crate) fn look_at(path: &Path) -> Result<Self, IngestError> {
+        let io_error = |source| IngestError::from_io(path, source);
+        let metadata = std::fs::metadata(path).map_err(io_error)?;
+        if metadata.is_dir() {
+            return Err(IngestError::Directory { path: path.to_owned() });
+        }
+        if !metadata.is_file() {
+            return Err(IngestError::BadRequest {
+                reason: format!("{}: not a regular file; it is read twice, so copy the data to a file", path.display()),
+            });
+        }
+        let mut magic = Vec::with_capacity(4);
+        File::open(path).map_err(io_error)?.take(4).read_to_end(&mut magic).map_err(io_error)?;
+        let packing = match magic.as_slice() {
+            [] => return Err(IngestError::Empty { path: path.to_owned() }),
+            [0x1f, 0x8b, ..] => Packing::Gzip,
+            b"PAR1" => Packing::Parquet,
+            _ => Packing::Plain,
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            packing,
+            size_bytes: metadata.len(),
+            modified: metadata.modified().ok(),
+        })
+    }
+
+    /// The text inside, counted by the bytes of the file as they are read.
+    pub(crate) fn text(&self, progress: Arc<dyn Progress>) -> Result<Box<dyn Read + Send>, IngestError> {
+        let file = self.file()?;
+        let counted = Counted { inner: file, progress };
+        Ok(match self.packing {
+            Packing::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(READ_BYTES, counted))),
+            Packing::Plain | Packing::Parquet => Box::new(counted),
+        })
+    }
+
+    /// The bytes as they are stored.
+    pub(crate) fn file(&self) -> Result<File, IngestError> {
+        File::open(&self.path).map_err(|source| IngestError::from_io(&self.path, source))
+    }
+
+    /// SHA-256 of the bytes as they are stored, in hex: what `sha256sum` prints.
+    pub(crate) fn sha256(&self) -> Result<String, IngestError> {
+        let io_error = |source| IngestError::from_io(&self.path, source);
+        let mut file = self.file()?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => hasher.update(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(io_error(error)),
+            }
+        }
+        Ok(hex::encode(hasher.finalize()))
+    }
+
+    /// Refuses a file that somebody wrote to since [`InputFile::look_at`]: its hash and its rows may differ.
+    pub(crate) fn check_unchanged(&self) -> Result<(), IngestError> {
+        let now: Metadata =
+            std::fs::metadata(&self.path).map_err(|source| IngestError::from_io(&self.path, source))?;
+        if now.len() == self.size_bytes && now.modified().ok() == self.modified {
+            Ok(())
+        } else {
+            Err(IngestError::Changed { path: self.path.clone() })
+        }
+    }
+}
+
+/// Tells the progress what passes through.
+struct Counted<R> {
+    inner: R,
+    progress: Arc<dyn Progress>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.progress.advance(read as u64);
+        Ok(read)
+    }
+}

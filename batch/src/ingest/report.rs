@@ -1,0 +1,101 @@
+//! What an ingest did, row by row accounted for.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileOutcome {
+    /// Its new rows are in the lake.
+    Ingested,
+    /// A file of these very bytes is in the lake; nothing changed.
+    AlreadyIngested,
+}
+
+/// A line that became no reading. The line itself is in the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BadLine {
+    /// Its number (for Parquet the row's), from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A row whose device and time were there before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepeatedRow {
+    /// Its number, from 1.
+    pub line: u64,
+    /// The device.
+    pub device: String,
+    /// The event time.
+    pub event_time: DateTime<Utc>,
+    /// Whether the row that counts came earlier in the same file, and not from the lake.
+    pub within_file: bool,
+}
+
+/// What one file came to. `read_rows = rows + identical + conflicting + bad_lines`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct IngestReport {
+    /// The file.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes as they are stored; the source of its rows is `file:<sha256>`.
+    pub sha256: String,
+    /// How it ended.
+    pub outcome: FileOutcome,
+    /// Rows that the file holds; 0 if it was known and not read again.
+    pub read_rows: u64,
+    /// Rows that are new in the lake.
+    pub rows: u64,
+    /// Those of them in which at least one measure is missing.
+    pub missing_rows: u64,
+    /// Rows that say what an earlier row with their device and time says; skipped.
+    pub identical_rows: u64,
+    /// Rows that contradict an earlier row with their device and time; skipped, the earlier one stays.
+    pub conflicting_rows: u64,
+    /// Lines that became no reading; they are in the dead letters.
+    pub bad_lines: u64,
+    /// The first identical rows.
+    pub identical_examples: Vec<RepeatedRow>,
+    /// The first conflicting rows.
+    pub conflicting_examples: Vec<RepeatedRow>,
+    /// The first bad lines.
+    pub bad_line_examples: Vec<BadLine>,
+    /// The first and the last event time of the new rows.
+    pub time_range: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    /// Parquet files written.
+    pub files: u64,
+    /// Their size in bytes.
+    pub file_bytes: u64,
+    /// Version of the `readings` table that holds the file; `None` while it holds no row at all.
+    pub lake_version: Option<i64>,
+    /// How long it took in seconds.
+    pub seconds: f64,
+}
+
+impl IngestReport {
+    /// How many examples of each kind are kept: what fits a screen.
+    pub const EXAMPLES: usize = 20;
+
+    /// One sentence for the job history and the terminal.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        if self.outcome == FileOutcome::AlreadyIngested {
+            return "already ingested: the lake holds a file of these very bytes; nothing changed".to_owned();
+        }
+        let mut text = format!("{} rows ingested, {} of them with missing measures", self.rows, self.missing_rows);
+        for (count, what) in [
+            (self.identical_rows, "identical rows skipped"),
+            (self.conflicting_rows, "conflicting rows skipped"),
+            (self.bad_lines, "bad lines to the dead letters"),
+        ] {
+            if count > 0 {
+                text.push_str(&format!(", {count} {what}"));
+            }
+        }
+        text
+    }
+}

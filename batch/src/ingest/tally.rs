@@ -1,0 +1,142 @@
+//! Counts what becomes of every row of a file, and keeps what the report and the dead letters need of it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use kilowatch_shared::{
+    dead_letter::DeadLetter,
+    position::{DeviceId, Offset, SourceId, SourcePosition},
+};
+
+use super::{BadLine, BadRow, IngestError, IngestReport, InputFile, ParsedRows, RepeatedRow, keys::Repeat};
+
+/// Bytes of bad lines that are kept for the dead letters: a million lines. A history with more of them is not the file
+/// that somebody meant to ingest.
+const MAX_BAD_BYTES: usize = 64 << 20;
+
+/// What became of the rows so far.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Rows that the file holds.
+    pub read_rows: u64,
+    /// Rows that are new.
+    pub rows: u64,
+    /// Rows that say what an earlier one says.
+    pub identical_rows: u64,
+    /// Rows that contradict an earlier one.
+    pub conflicting_rows: u64,
+    identical_examples: Vec<RepeatedRow>,
+    conflicting_examples: Vec<RepeatedRow>,
+    bad: Vec<BadRow>,
+    bad_bytes: usize,
+    times: Option<(i64, i64)>,
+}
+
+impl Tally {
+    /// Adds parsed rows, of which `repeats` do not count.
+    pub(crate) fn add(
+        &mut self,
+        file: &InputFile,
+        rows: &mut ParsedRows,
+        repeats: &[Repeat],
+    ) -> Result<(), IngestError> {
+        self.read_rows += (rows.len() + rows.bad.len()) as u64;
+        self.rows += (rows.len() - repeats.len()) as u64;
+        for repeat in repeats {
+            let (count, examples) = if repeat.identical {
+                (&mut self.identical_rows, &mut self.identical_examples)
+            } else {
+                (&mut self.conflicting_rows, &mut self.conflicting_examples)
+            };
+            *count += 1;
+            if examples.len() < IngestReport::EXAMPLES {
+                examples.extend(repeated_row(rows, repeat));
+            }
+        }
+        self.widen(rows, repeats);
+        self.bad_bytes += rows.bad.iter().map(|row| row.raw.len() + row.reason.len()).sum::<usize>();
+        self.bad.append(&mut rows.bad);
+        match self.bad.first() {
+            Some(first) if self.bad_bytes > MAX_BAD_BYTES => Err(IngestError::TooManyBadLines {
+                path: file.path.clone(),
+                bad_lines: self.bad.len() as u64,
+                line: first.number,
+                reason: first.reason.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many lines became no reading.
+    pub(crate) fn bad_lines(&self) -> u64 {
+        self.bad.len() as u64
+    }
+
+    /// Rows by what became of them, for the commit.
+    pub(crate) fn counts(&self) -> BTreeMap<String, u64> {
+        [
+            ("appended", self.rows),
+            ("identical", self.identical_rows),
+            ("conflicting", self.conflicting_rows),
+            ("dead_letters", self.bad_lines()),
+        ]
+        .into_iter()
+        .map(|(name, count)| (name.to_owned(), count))
+        .collect()
+    }
+
+    /// The bad lines as dead letters.
+    pub(crate) fn dead_letters(&self, source: &SourceId, seen_at: DateTime<Utc>) -> Vec<DeadLetter> {
+        self.bad
+            .iter()
+            .map(|row| DeadLetter {
+                position: SourcePosition { source: source.clone(), partition: 0, offset: Offset::new(row.number) },
+                key: None,
+                raw: Bytes::from(row.raw.clone()),
+                reason: row.reason.clone(),
+                seen_at,
+            })
+            .collect()
+    }
+
+    /// Moves what was counted into a report.
+    pub(crate) fn fill(self, report: &mut IngestReport) {
+        report.bad_lines = self.bad_lines();
+        report.bad_line_examples = self
+            .bad
+            .into_iter()
+            .take(IngestReport::EXAMPLES)
+            .map(|row| BadLine { line: row.number, reason: row.reason })
+            .collect();
+        report.read_rows = self.read_rows;
+        report.rows = self.rows;
+        report.identical_rows = self.identical_rows;
+        report.conflicting_rows = self.conflicting_rows;
+        report.identical_examples = self.identical_examples;
+        report.conflicting_examples = self.conflicting_examples;
+        report.time_range = self.times.and_then(|(from, to)| {
+            Some((DateTime::from_timestamp_micros(from)?, DateTime::from_timestamp_micros(to)?))
+        });
+    }
+
+    fn widen(&mut self, rows: &ParsedRows, repeats: &[Repeat]) {
+        let mut skipped = repeats.iter().map(|repeat| repeat.index).peekable();
+        for (index, time) in rows.times.iter().enumerate() {
+            if skipped.next_if_eq(&index).is_none() {
+                let (from, to) = self.times.unwrap_or((*time, *time));
+                self.times = Some((from.min(*time), to.max(*time)));
+            }
+        }
+    }
+}
+
+fn repeated_row(rows: &ParsedRows, repeat: &Repeat) -> Option<RepeatedRow> {
+    let device = rows.device_names.get(*rows.devices.get(repeat.index)? as usize)?;
+    Some(RepeatedRow {
+        line: rows.numbers.get(repeat.index)?.cast_unsigned(),
+        device: DeviceId::as_str(device).to_owned(),
+        event_time: DateTime::from_timestamp_micros(*rows.times.get(repeat.index)?)?,
+        within_file: repeat.within_file,
+    })
+}

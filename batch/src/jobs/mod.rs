@@ -1,0 +1,9 @@
+//! The jobs, one a file. Each takes what it works with, the stream's profile and a request, and gives a report; each run
+//! leaves a line in the history ([`history`]).
+//!
+//! [`ingest`] brings a file into the lake, [`rollup`] publishes what the lake holds, [`verify`] checks both.
+
+pub(crate) mod history;
+pub mod ingest;
+pub mod rollup;
+pub mod verify;

@@ -1,0 +1,117 @@
+//! `verify`: proves that what is served is what the lake says, and changes nothing.
+//!
+//! Three comparisons, one a file: every position of the lake stands once and below L ([`positions`]), the live alarms
+//! are those that a replay of the lake raises under the recorded pins ([`anomalies`]), and the published roll-ups are
+//! those that a computation over the whole table gives at the boundary's version ([`rollups`]).
+
+mod anomalies;
+mod positions;
+mod rollups;
+
+use std::time::Instant;
+
+use kilowatch_shared::{
+    job::JobStatus,
+    lake::{LakeError, LakeTable},
+    stream::StreamProfile,
+};
+use serde::{Deserialize, Serialize};
+
+use super::history::{Summary, recorded};
+use crate::{BatchDeps, BatchError};
+
+/// Differences that are described; all are counted.
+const EXAMPLES: usize = 20;
+
+/// What was compared, and what differs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct VerifyReport {
+    /// The lake's version that positions and alarms were compared at.
+    pub lake_version: Option<i64>,
+    /// Rows whose position was looked at.
+    pub positions: Compared,
+    /// Alarms of the replay and of the views.
+    pub anomalies: Compared,
+    /// Readings that were replayed.
+    pub replayed_readings: u64,
+    /// Partials of the computation and of the views.
+    pub partials: Compared,
+    /// Partitions that this build cannot replay, with the reason. They are not counted as differing.
+    pub not_replayed: Vec<String>,
+    /// The first differences, in words.
+    pub examples: Vec<String>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+}
+
+/// How many were compared, and how many of them differ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    /// All.
+    pub checked: u64,
+    /// Those that are missing on one side, or not the same on both.
+    pub differing: u64,
+}
+
+impl VerifyReport {
+    /// How many differences there are; zero is the promise.
+    #[must_use]
+    pub const fn differing(&self) -> u64 {
+        self.positions.differing + self.anomalies.differing + self.partials.differing
+    }
+
+    fn describe(&mut self, difference: impl FnOnce() -> String) {
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(difference());
+        }
+    }
+}
+
+impl Summary for VerifyReport {
+    fn status(&self) -> JobStatus {
+        match (self.lake_version, self.differing()) {
+            (None, _) => JobStatus::Skipped,
+            (Some(_), 0) => JobStatus::Succeeded,
+            (Some(_), _) => JobStatus::Failed,
+        }
+    }
+
+    fn changed_rows(&self) -> u64 {
+        0
+    }
+
+    fn sentence(&self) -> String {
+        format!(
+            "{} differences among {} positions, {} alarms and {} partials",
+            self.differing(),
+            self.positions.checked,
+            self.anomalies.checked,
+            self.partials.checked
+        )
+    }
+}
+
+/// Compares views and lake. Differences are in the report and no error.
+///
+/// # Errors
+/// [`BatchError::Lake`] or [`BatchError::Views`]; [`BatchError::Contended`] if publications kept coming.
+pub async fn verify(deps: &BatchDeps, profile: &StreamProfile) -> Result<VerifyReport, BatchError> {
+    recorded(deps, profile, "verify", run(deps, profile)).await
+}
+
+async fn run(deps: &BatchDeps, profile: &StreamProfile) -> Result<VerifyReport, BatchError> {
+    let began = Instant::now();
+    let mut report = VerifyReport::default();
+    match deps.lake.open_table(&profile.name, LakeTable::Readings, None).await {
+        Ok(table) => {
+            report.lake_version = Some(table.version);
+            positions::compare(deps, &table, &mut report).await?;
+            anomalies::compare(deps, profile, &table, &mut report).await?;
+        }
+        Err(LakeError::NoSuchTable { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    rollups::compare(deps, profile, &mut report).await?;
+    report.seconds = began.elapsed().as_secs_f64();
+    Ok(report)
+}

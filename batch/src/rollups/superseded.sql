@@ -1,0 +1,13 @@
+-- Live rows whose device and time a file's row has.
+SELECT
+    live.source,
+    live.source_partition,
+    live.source_offset
+FROM live
+LEFT SEMI JOIN filed
+    ON live.device_id = filed.device_id
+    AND live.event_time = filed.event_time
+    AND filed.source LIKE 'file:%'
+WHERE (live.source LIKE 'kafka:%' OR live.source LIKE 'log:%')
+    AND NOT live.is_duplicate
+    AND NOT live.superseded

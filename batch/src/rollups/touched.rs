@@ -1,0 +1,117 @@
+//! Which windows have to be computed anew.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use kilowatch_shared::{
+    checkpoint::Boundary,
+    lake::{
+        LakeError, LakeTable,
+        delta::{DeltaLake, LakeFile, TableFiles},
+    },
+    position::DeviceId,
+    stream::StreamProfile,
+};
+use object_store::path::Path;
+
+use super::WindowQuery;
+use crate::BatchError;
+
+/// From so many windows on, computing all of them costs less than telling them apart.
+const MAX_TOUCHED: usize = 500_000;
+
+/// What a roll-up computes.
+#[derive(Debug)]
+pub(crate) enum Scope {
+    /// All windows.
+    All,
+    /// These.
+    Touched(TouchedWindows),
+}
+
+/// Windows by device, length and start.
+#[derive(Debug, Default)]
+pub(crate) struct TouchedWindows {
+    windows: HashMap<(DeviceId, u32), HashSet<DateTime<Utc>>>,
+    starts: HashMap<u32, BTreeSet<DateTime<Utc>>>,
+    count: usize,
+}
+
+impl TouchedWindows {
+    /// Adds a window.
+    pub(crate) fn insert(&mut self, device: DeviceId, window_secs: u32, start: DateTime<Utc>) {
+        if self.windows.entry((device, window_secs)).or_default().insert(start) {
+            self.count += 1;
+            self.starts.entry(window_secs).or_default().insert(start);
+        }
+    }
+
+    /// Whether the window is among them.
+    pub(crate) fn contains(&self, device: &DeviceId, window_secs: u32, start: DateTime<Utc>) -> bool {
+        self.windows.get(&(device.clone(), window_secs)).is_some_and(|starts| starts.contains(&start))
+    }
+
+    /// How many there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether a data file may hold a row of one of them.
+    pub(crate) fn may_be_in(&self, file: &LakeFile) -> bool {
+        let Some((least, greatest)) = file.stats.event_time else { return true };
+        self.starts.iter().any(|(secs, starts)| {
+            let length = TimeDelta::seconds(i64::from(*secs));
+            let from = least.checked_sub_signed(length).unwrap_or(DateTime::<Utc>::MIN_UTC);
+            starts.range(from..=greatest).next().is_some()
+        })
+    }
+
+    /// The windows as a publication names them.
+    pub(crate) fn into_list(self) -> Vec<(DeviceId, u32, DateTime<Utc>)> {
+        let windows = self.windows.into_iter();
+        windows.flat_map(|((device, secs), starts)| starts.into_iter().map(move |at| (device.clone(), secs, at))).collect()
+    }
+}
+
+/// What the commits between a boundary and a table's version can have changed. Everything, where the log does not tell:
+/// before the first publication, after the lake went back, or when commits were cleaned up.
+pub(crate) async fn scope_since(
+    boundary: &Boundary,
+    lake: &DeltaLake,
+    table: &TableFiles,
+    profile: &StreamProfile,
+) -> Result<Scope, BatchError> {
+    let Some(from) = boundary.lake_version.filter(|from| *from <= table.version) else { return Ok(Scope::All) };
+    let changes = lake.files_added_between(&profile.name, LakeTable::Readings, from, table.version).await?;
+    let Some(changes) = changes else { return Ok(Scope::All) };
+    let mut touched = TouchedWindows::default();
+    let added: HashSet<&Path> = changes.added.iter().map(|file| &file.path).collect();
+    touch_rows_of(&table.only(|file| added.contains(&file.path)), lake, profile, &mut touched).await?;
+    if !changes.removed.is_empty() {
+        let removed: HashSet<&Path> = changes.removed.iter().map(|file| &file.path).collect();
+        // Rows that are gone were in windows that only the version that still had them can name.
+        let before = match lake.open_table(&profile.name, LakeTable::Readings, Some(from)).await {
+            Ok(before) => before.only(|file| removed.contains(&file.path)),
+            Err(LakeError::NoSuchVersion { .. }) => return Ok(Scope::All),
+            Err(error) => return Err(error.into()),
+        };
+        touch_rows_of(&before, lake, profile, &mut touched).await?;
+    }
+    Ok(if touched.len() > MAX_TOUCHED { Scope::All } else { Scope::Touched(touched) })
+}
+
+async fn touch_rows_of(
+    files: &TableFiles,
+    lake: &DeltaLake,
+    profile: &StreamProfile,
+    touched: &mut TouchedWindows,
+) -> Result<(), BatchError> {
+    if files.files.is_empty() {
+        return Ok(());
+    }
+    let mut query = WindowQuery::over(lake, files, profile)?;
+    for secs in &profile.rollup_windows_secs {
+        query.touch(*secs, touched).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! The batch jobs against a real lake and real views, both in memory.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly, and so may its helpers")]
+
+mod bench_room;
+mod ingest_bad_lines;
+mod ingest_formats;
+mod ingest_refusals;
+mod ingest_repeats;
+mod ingest_uci;
+mod live;
+mod real_data;
+mod rollup;
+mod verify;
