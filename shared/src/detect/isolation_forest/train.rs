@@ -5,7 +5,7 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use super::{
     features::{FeatureScale, FeatureVector, MAX_FEATURES, quantile},
-    model::{IsolationForestModel, MAX_HEIGHT, MAX_TREES, NO_RANGE, Tree},
+    model::{IsolationForestModel, MAX_HEIGHT, MAX_TREES, Node, Tree},
     path_length,
 };
 
@@ -170,12 +170,7 @@ fn unit(rng: &mut ChaCha8Rng) -> f64 {
 
 fn grow(sample: &mut [FeatureVector], width: usize, height: u32, rng: &mut ChaCha8Rng) -> Tree {
     let cuts = (1_usize << height) - 1;
-    let mut tree = Tree {
-        cut_features: vec![0; cuts],
-        cuts: vec![f32::INFINITY; cuts],
-        ranges: vec![NO_RANGE; cuts],
-        leaf_paths: vec![0.0; cuts + 1],
-    };
+    let mut tree = Tree { nodes: vec![Node::PASSED; cuts], leaf_paths: vec![0.0; cuts + 1] };
     grow_node(&mut tree, sample, 0, 0, Branch { width, height }, rng);
     tree
 }
@@ -214,9 +209,7 @@ fn grow_node(
     let drawn = (f64::from(low) + unit(rng) * (f64::from(high) - f64::from(low))) as f32;
     // Rounding to f32 must not leave a side empty.
     let cut = if drawn > low { drawn.min(high) } else { high };
-    tree.cut_features[node] = feature as u8;
-    tree.cuts[node] = cut;
-    tree.ranges[node] = [low, high];
+    tree.nodes[node] = Node { cut, range: [low, high], feature: feature as u8 };
     let middle = partition(rows, |row| row[feature] < cut);
     let (left, right) = rows.split_at_mut(middle);
     grow_node(tree, left, 2 * node + 1, depth + 1, branch, rng);
@@ -238,6 +231,6 @@ fn partition(rows: &mut [FeatureVector], goes_left: impl Fn(&FeatureVector) -> b
 /// A node that ends a path early: all leaves below it say the same.
 fn fill_leaves(tree: &mut Tree, node: usize, depth: u32, height: u32, path: f32) {
     let below = height - depth;
-    let first = ((node + 1) << below) - 1 - tree.cuts.len();
+    let first = ((node + 1) << below) - 1 - tree.nodes.len();
     tree.leaf_paths[first..first + (1 << below)].fill(path);
 }
