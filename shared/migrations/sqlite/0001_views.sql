@@ -59,8 +59,8 @@ CREATE TABLE rollup_batch (
     PRIMARY KEY (stream, device_id, window_secs, window_start, measure, group_key)
 ) STRICT, WITHOUT ROWID;
 
--- The primary key serves one device; this one serves all of them together.
-CREATE INDEX rollup_batch_by_time ON rollup_batch (stream, window_secs, measure, window_start);
+-- The primary key serves one device; this one serves all of them together, and counts values without the table.
+CREATE INDEX rollup_batch_by_time ON rollup_batch (stream, window_secs, measure, window_start, value_count);
 
 -- A row is a window's gain of one segment: `tag` is the cut that opened the segment.
 CREATE TABLE rollup_speed (
@@ -163,7 +163,8 @@ CREATE TABLE forecasts (
     UNIQUE (stream, device_id, measure, issued_at, model_id)
 ) STRICT;
 
-CREATE INDEX forecasts_by_issue ON forecasts (stream, issued_at DESC);
+CREATE INDEX forecasts_by_issue ON forecasts (stream, issued_at DESC, id DESC);
+CREATE INDEX forecasts_by_device ON forecasts (stream, device_id, issued_at DESC, id DESC);
 
 CREATE TABLE forecast_points (
     forecast_id   INTEGER NOT NULL REFERENCES forecasts (id),

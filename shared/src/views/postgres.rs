@@ -119,7 +119,7 @@ impl Session for PostgresSession {
         let mut changed = 0;
         while !rows.is_empty() {
             let rest = rows.split_off(rows.len().min(BULK_ROWS));
-            let columns = columns(rows);
+            let columns = columns(rows)?;
             let arrays: Vec<String> =
                 columns.iter().enumerate().map(|(i, column)| format!("${}::{}", i + 1, column.sql_type())).collect();
             let text = format!("{before}SELECT * FROM UNNEST({}){after}", arrays.join(", "));
@@ -168,16 +168,19 @@ impl Column {
         }
     }
 
-    fn push(&mut self, value: Value) {
+    fn push(&mut self, value: Value) -> Result<(), ViewsError> {
         match (self, value) {
             (Self::Text(column), Value::Text(value)) => column.push(value.map(without_nul)),
             (Self::Int(column), Value::Int(value)) => column.push(value),
             (Self::Real(column), Value::Real(value)) => column.push(value),
             (Self::Time(column), Value::Time(value)) => column.push(value),
             (Self::Bytes(column), Value::Bytes(value)) => column.push(value),
-            // Rows of one statement have one shape; the server refuses arrays of different lengths.
-            _ => {}
+            // UNNEST would fill a shorter array up with nulls.
+            (_, value) => {
+                return Err(ViewsError::Refused { reason: format!("rows of two shapes in one statement: {value:?}") });
+            }
         }
+        Ok(())
     }
 
     const fn sql_type(&self) -> &'static str {
@@ -201,15 +204,15 @@ impl Column {
     }
 }
 
-fn columns(rows: Vec<Vec<Value>>) -> Vec<Column> {
+fn columns(rows: Vec<Vec<Value>>) -> Result<Vec<Column>, ViewsError> {
     let mut columns: Vec<Column> =
         rows.first().into_iter().flatten().map(|value| Column::of_type(value, rows.len())).collect();
     for row in rows {
         for (column, value) in columns.iter_mut().zip(row) {
-            column.push(value);
+            column.push(value)?;
         }
     }
-    columns
+    Ok(columns)
 }
 
 /// A Postgres text cannot hold U+0000, which a tag or a reason may contain: it becomes the replacement character.

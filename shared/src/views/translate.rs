@@ -93,3 +93,36 @@ const SQLITE_PROTOCOL: i32 = 15;
 const SQLITE_SCHEMA: i32 = 17;
 const SQLITE_AUTH: i32 = 23;
 const SQLITE_NOTADB: i32 = 26;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sqlx::{ConnectOptions, Connection, Executor, sqlite::SqliteConnectOptions};
+
+    use super::*;
+    use crate::retry::RetryHint;
+
+    #[tokio::test]
+    async fn a_file_that_another_process_writes_is_worth_a_retry() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let options = SqliteConnectOptions::new()
+            .filename(folder.path().join("views.sqlite"))
+            .create_if_missing(true)
+            .busy_timeout(Duration::ZERO);
+        let mut holder = options.connect().await.unwrap();
+        let mut other = options.connect().await.unwrap();
+        let _held = holder.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        let error = translate(other.begin_with("BEGIN IMMEDIATE").await.map(drop).unwrap_err());
+        assert!(matches!(error, ViewsError::Unavailable { .. }), "{error:?}");
+        assert_eq!(error.retry_hint(), RetryHint::WithBackoff);
+    }
+
+    #[tokio::test]
+    async fn a_table_that_is_missing_is_a_matter_of_the_schema() {
+        let mut connection = SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
+        let error = translate(connection.execute("SELECT id FROM anomalies").await.unwrap_err());
+        assert!(matches!(&error, ViewsError::Schema { reason } if reason.contains("anomalies")), "{error:?}");
+        assert_eq!(error.retry_hint(), RetryHint::Never);
+    }
+}

@@ -118,7 +118,14 @@ pub async fn replace(
                 .collect();
             session
                 .bulk(Bulk::new(
-                    "DELETE FROM rollup_batch WHERE (stream, device_id, window_secs, window_start) IN ({rows})",
+                    // Without statistics SQLite would look at every row; CROSS JOIN makes it look up the listed ones.
+                    "WITH touched (stream, device_id, window_secs, window_start) AS ({rows})
+                     DELETE FROM rollup_batch
+                     WHERE (stream, device_id, window_secs, window_start, measure, group_key) IN (
+                         SELECT b.stream, b.device_id, b.window_secs, b.window_start, b.measure, b.group_key
+                         FROM touched t CROSS JOIN rollup_batch b
+                         WHERE b.stream = t.stream AND b.device_id = t.device_id
+                             AND b.window_secs = t.window_secs AND b.window_start = t.window_start)",
                     rows,
                 ))
                 .await?;

@@ -70,6 +70,7 @@ macro_rules! contract_of {
             publishing::an_end_may_stay_where_it_is,
             publishing::files_alone_have_a_boundary_without_partitions,
             publishing::touched_windows_are_replaced_and_others_stay,
+            publishing::a_touched_window_disappears_in_every_measure_and_group,
             publishing::a_full_recomputation_leaves_nothing_behind,
             publishing::another_stream_stays_as_it_is,
             publishing::a_stage_is_gone_after_its_publication_however_it_ended,

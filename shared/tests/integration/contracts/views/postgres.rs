@@ -1,8 +1,14 @@
 //! A schema of its own for each test, on the server that TEST_DATABASE_URL names.
 
-use kilowatch_shared::views::postgres::PostgresViews;
+use kilowatch_shared::{
+    checkpoint::OwnerToken,
+    retry::RetryHint,
+    views::{SpeedViews, ViewsError, postgres::PostgresViews},
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
+
+use super::subject::{cut, partition};
 
 /// A schema that is dropped with the value.
 pub struct Schema {
@@ -61,9 +67,23 @@ async fn members_that_start_at_once_all_find_the_schema() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_or_database_is_refused_without_a_retry() {
+async fn a_database_that_is_not_there_is_refused_without_a_retry() {
     let server = std::env::var("TEST_DATABASE_URL").unwrap();
     let (base, _) = server.rsplit_once('/').unwrap();
     let error = PostgresViews::connect(&format!("{base}/no_such_database")).await.unwrap_err();
-    assert!(matches!(error, kilowatch_shared::views::ViewsError::Refused { .. }), "{error}");
+    assert!(matches!(error, ViewsError::Refused { .. }), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_somebody_holds_is_given_up_for_a_later_try() {
+    let (_schema, url) = schema().await;
+    let views = PostgresViews::connect(&url).await.unwrap();
+    views.claim(&partition(0), OwnerToken::fresh(), &cut(0)).await.unwrap();
+    let mut holder = PgConnection::connect(&url).await.unwrap();
+    let mut held = holder.begin().await.unwrap();
+    sqlx::query("UPDATE partitions SET readings = readings").execute(&mut *held).await.unwrap();
+    let error = views.claim(&partition(0), OwnerToken::fresh(), &cut(0)).await.unwrap_err();
+    assert_eq!(error.retry_hint(), RetryHint::WithBackoff, "{error}");
+    held.rollback().await.unwrap();
+    views.claim(&partition(0), OwnerToken::fresh(), &cut(0)).await.unwrap();
 }

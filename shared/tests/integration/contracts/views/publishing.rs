@@ -121,6 +121,33 @@ pub async fn touched_windows_are_replaced_and_others_stay(subject: &Subject) {
     assert_eq!(sums, [(hour(0), 104.0), (hour(1), 2.0)]);
 }
 
+pub async fn a_touched_window_disappears_in_every_measure_and_group(subject: &Subject) {
+    let named = |name: &str, number: i64, measure: &str, group: &str| {
+        let mut row = value(name, number, 1.0);
+        row.key.measure = measure.to_owned();
+        row.key.group = group.to_owned();
+        row
+    };
+    let mut all = Vec::new();
+    for number in 0..600 {
+        all.push(named("a", number, MEASURE, "x"));
+        all.push(named("a", number, MEASURE, "y"));
+        all.push(named("a", number, "voltage", "x"));
+    }
+    subject.publish_all(&household(), 1, &[], &all).await;
+    let touched = (0..599).map(|number| (device("a"), HOUR, hour(number))).collect();
+    let publication = Publication {
+        stream: household(),
+        expected: boundary(1, &[]),
+        next: boundary(2, &[]),
+        stage: StageId(Uuid::new_v4()),
+        replaces: ReplacedWindows::Touched(touched),
+    };
+    assert_eq!(subject.views.publish(&publication).await.unwrap(), PublishOutcome::Published);
+    let counted = async |measure| subject.views.counts(&household(), measure, HOUR).await.unwrap().batch_values;
+    assert_eq!((counted(MEASURE).await, counted("voltage").await), (2, 1));
+}
+
 pub async fn a_full_recomputation_leaves_nothing_behind(subject: &Subject) {
     subject.publish_all(&household(), 1, &[], &[value("a", 0, 1.0), value("gone", 9, 2.0)]).await;
     subject.publish_all(&household(), 2, &[], &[value("a", 1, 4.0)]).await;
