@@ -1,8 +1,9 @@
 //! What can go wrong in a batch job.
 
-use kilowatch_shared::{lake::LakeError, views::ViewsError};
+use chrono::{DateTime, Utc};
+use kilowatch_shared::{lake::LakeError, model::ModelId, views::ViewsError};
 
-use crate::ingest::IngestError;
+use crate::{ingest::IngestError, training::TrainError};
 
 /// Meanings of job errors. Expected outcomes (a file that is known, nothing new to roll up) are values in the reports.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +11,22 @@ pub enum BatchError {
     /// The input cannot be ingested.
     #[error(transparent)]
     Ingest(#[from] IngestError),
+    /// There is no model to be had from the history.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// A forecast of the past by a model that has seen what came after it.
+    #[error(
+        "model {model} learned from readings up to {trained_until}, so what it says as of {issued_at} would be hindsight; \
+         choose a later issue, or a model that was trained before it"
+    )]
+    Hindsight {
+        /// The model.
+        model: ModelId,
+        /// The end of what it learned from.
+        trained_until: DateTime<Utc>,
+        /// When the forecast was to be issued.
+        issued_at: DateTime<Utc>,
+    },
     /// The lake.
     #[error(transparent)]
     Lake(#[from] LakeError),

@@ -2,6 +2,7 @@
 //! thinking, and a crash at any instant leaves what was published before.
 //!
 //! file -[`jobs::ingest`]-> lake -[`jobs::rollup`]-> views; [`jobs::verify`] replays the lake and compares.
+//! lake -[`features`]-> rows -[`training`]-> a model -[`jobs::forecast`]-> views. [`schedule`] runs the jobs by the clock.
 
 pub mod deps;
 pub mod error;

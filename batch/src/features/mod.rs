@@ -2,11 +2,12 @@
 //!
 //! The estimate learns from readings as they are, with the calendar: [`FeatureTable`]. The forecast looks back on
 //! [`hourly`] means with [`issue`], which sees only what was known when the forecast was issued; [`issue_table`] holds
-//! many past issues with what came of them.
+//! many past issues with what came of them. [`read`] fetches both from the lake.
 
 pub mod hourly;
 pub mod issue;
 pub mod issue_table;
+pub mod read;
 mod table;
 
 pub use hourly::{HourIndex, HourTotal, HourlySeries};

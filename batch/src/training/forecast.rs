@@ -27,6 +27,15 @@ pub const INTERVAL_LEVEL: f64 = 0.8;
 /// Shortest history in hours, the warm-up week included: four more weeks leave five days to judge.
 pub const MIN_HISTORY_HOURS: i64 = WARM_UP_HOURS + 4 * 168;
 
+/// Rows of (issue, horizon) to learn from: 4,000 issues of 48 hours, half a year of hourly issues, in about 15 MB.
+/// A longer history is visited in larger steps.
+pub const MAX_ROWS: usize = 200_000;
+
+/// How the forest grows. Hours differ more from each other than the minutes of the estimate, and the rows of one issue
+/// resemble each other: leaves of 20 rows keep a tree from learning single days by heart.
+pub const FOREST: ForestParams =
+    ForestParams { trees: 40, max_depth: 12, features_per_split: 0, min_leaf_rows: 20, max_rows_per_tree: 262_144 };
+
 /// What is forecast.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ForecastSpec {

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly, and so may its helpers")]
 
 mod bench_room;
+mod forecast;
+mod history;
 mod ingest_bad_lines;
 mod ingest_formats;
 mod ingest_refusals;
@@ -11,4 +13,6 @@ mod ingest_uci;
 mod live;
 mod real_data;
 mod rollup;
+mod schedule;
+mod train;
 mod verify;

@@ -17,10 +17,8 @@ use crate::{
 pub struct DeltaLake {
     store: LakeStore,
     clock: SharedClock,
-    tables: Arc<Mutex<TableLogs>>,
+    tables: Arc<Mutex<HashMap<(StreamName, LakeTable), Arc<TableLog>>>>,
 }
-
-type TableLogs = HashMap<(StreamName, LakeTable), Arc<TableLog>>;
 
 impl DeltaLake {
     /// The lake in a store; nothing is read before it is asked for. The clock stamps files and commits.

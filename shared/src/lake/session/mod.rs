@@ -4,7 +4,6 @@
 //! listed or guessed, and an older file that lacks a column reads as null there.
 
 mod provider;
-mod ranges;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,8 +15,6 @@ use datafusion::{
     logical_expr::AggregateUDF,
     prelude::{SessionConfig, SessionContext},
 };
-
-use tokio_util::task::AbortOnDropHandle;
 
 use provider::{LakeTableProvider, store_url};
 
@@ -81,8 +78,8 @@ pub fn lake_session(
         .with_information_schema(false);
     let session = LakeSession { context: SessionContext::new_with_config_rt(config, runtime), limits: *limits };
     for table in tables {
-        let provider = Arc::new(LakeTableProvider::new(table.files));
-        session.context.register_table(table.name, provider).map_err(|e| query_error(&e))?;
+        let provider = LakeTableProvider::try_new(table.files).map_err(|e| query_error(&e))?;
+        session.context.register_table(table.name, Arc::new(provider)).map_err(|e| query_error(&e))?;
     }
     Ok(session)
 }
@@ -108,12 +105,9 @@ impl LakeSession {
     /// # Errors
     /// [`LakeError::Query`] with what the engine said, or that the time was up.
     pub async fn collect(&self, sql: &str) -> Result<Vec<RecordBatch>, LakeError> {
-        let plan = self.context.sql(sql).await.map_err(|e| query_error(&e))?;
-        // On a task of its own, because an operator may keep its thread for longer than the limit.
-        let rows = AbortOnDropHandle::new(tokio::spawn(plan.collect()));
+        let rows = async { self.context.sql(sql).await?.collect().await };
         match tokio::time::timeout(self.limits.time, rows).await {
-            Ok(Ok(rows)) => rows.map_err(|e| query_error(&e)),
-            Ok(Err(stopped)) => Err(LakeError::Query { reason: stopped.to_string() }),
+            Ok(rows) => rows.map_err(|e| query_error(&e)),
             Err(_) => Err(LakeError::Query { reason: format!("it took longer than {:?}", self.limits.time) }),
         }
     }
