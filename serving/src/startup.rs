@@ -58,6 +58,7 @@ impl std::fmt::Debug for ServingDeps {
 pub struct Application {
     server: Server,
     address: SocketAddr,
+    metrics: Option<PrometheusHandle>,
 }
 
 impl std::fmt::Debug for Application {
@@ -81,6 +82,7 @@ impl Application {
         let refused = |source| StartError::AddressRefused { address: asked, source };
         let address = listener.local_addr().map_err(refused)?;
         let (workers, shutdown_secs) = (state.config.workers, state.config.shutdown_timeout_secs);
+        let metrics = state.metrics.clone();
         let state = web::Data::new(state);
         let server = HttpServer::new(move || {
             App::new()
@@ -99,7 +101,7 @@ impl Application {
         .listen(listener)
         .map_err(refused)?
         .run();
-        Ok(Self { server, address })
+        Ok(Self { server, address, metrics })
     }
 
     /// The address that it listens on.
@@ -123,6 +125,7 @@ impl Application {
         let mut server = std::pin::pin!(self.server);
         tokio::select! {
             ended = &mut server => ended,
+            () = keep_metrics_small(self.metrics) => Ok(()),
             () = stop.cancelled() => {
                 // The handle answers only while the server is polled.
                 let ((), ended) = tokio::join!(handle.stop(true), &mut server);
@@ -130,5 +133,18 @@ impl Application {
             }
         }
         .map_err(|source| StartError::Server { source })
+    }
+}
+
+/// Values of histograms pile up between two scrapes; somebody who never scrapes must not pay for that with memory.
+const METRICS_UPKEEP: Duration = Duration::from_secs(15);
+
+/// Never ends.
+async fn keep_metrics_small(metrics: Option<PrometheusHandle>) {
+    let Some(metrics) = metrics else { return std::future::pending().await };
+    let mut ticks = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        ticks.tick().await;
+        metrics.run_upkeep();
     }
 }

@@ -30,7 +30,7 @@ export function draw(element, traces, { unit, shapes = [], annotations = [], fro
   const layout = {
     autosize: true,
     height: 300,
-    margin: { t: 16, r: 12, b: 36, l: 52 },
+    margin: { t: 16, r: 12, b: 44, l: 52 },
     paper_bgcolor: "transparent",
     plot_bgcolor: "transparent",
     font: { family: token("font"), size: 13, color: text },
@@ -41,7 +41,7 @@ export function draw(element, traces, { unit, shapes = [], annotations = [], fro
       bordercolor: token("line"),
       font: { family: token("font"), size: 13, color: token("text") },
     },
-    xaxis: { ...axis, type: "date", showgrid: false, hoverformat: "%a %-d %b, %H:%M", tickformatstops: [
+    xaxis: { ...axis, type: "date", showgrid: false, ticks: "outside", ticklen: 6, tickcolor: "transparent", hoverformat: "%a %-d %b, %H:%M", tickformatstops: [
       { dtickrange: [null, 86_399_999], value: "%H:%M\n%a %-d %b" },
       { dtickrange: [86_400_000, null], value: "%a\n%-d %b" },
     ] },
@@ -58,6 +58,9 @@ export function draw(element, traces, { unit, shapes = [], annotations = [], fro
       ...note,
     })),
   };
+  // A note that stood here while there was nothing to draw.
+  if (!element.classList.contains("js-plotly-plot")) element.replaceChildren();
+  element.classList.remove("is-empty");
   return window.Plotly.react(element, traces, layout, { displayModeBar: false, responsive: true });
 }
 
@@ -72,4 +75,14 @@ export function verticalLine(x) {
     y1: 1,
     line: { color: token("muted"), width: 1, dash: "dot" },
   };
+}
+
+/** Says that there is nothing to draw, which is not the same as zero. */
+export function drawNothing(element, text) {
+  window.Plotly.purge(element);
+  const note = document.createElement("p");
+  note.className = "empty";
+  note.textContent = text;
+  element.classList.add("is-empty");
+  element.replaceChildren(note);
 }

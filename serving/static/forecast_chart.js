@@ -1,6 +1,6 @@
 // The newest vintage: the expected value of each hour ahead inside its interval, beside what was measured.
 
-import { draw, faded, token, verticalLine, wallClock } from "./chart.js";
+import { draw, drawNothing, faded, token, verticalLine, wallClock } from "./chart.js";
 
 const RECENT_MS = 48 * 3_600_000;
 
@@ -8,10 +8,7 @@ const RECENT_MS = 48 * 3_600_000;
 export function drawForecast(element, forecast, usage, offsetMinutes) {
   const local = (instant) => wallClock(instant, offsetMinutes);
   const { vintage, data: points } = forecast;
-  if (!vintage) {
-    element.replaceChildren(emptyNote());
-    return undefined;
-  }
+  if (!vintage) return drawNothing(element, "The first forecast follows the first training.");
   const x = points.map((point) => local(point.target_time));
   const share = `${Math.round(vintage.interval_level * 100)} %`;
   const violet = token("forecast");
@@ -48,11 +45,4 @@ export function drawForecast(element, forecast, usage, offsetMinutes) {
     annotations: [{ x: issued, text: "issued" }],
     fromZero: points.every((point) => point.low >= 0),
   });
-}
-
-function emptyNote() {
-  const note = document.createElement("p");
-  note.className = "empty";
-  note.textContent = "No forecast was issued yet.";
-  return note;
 }

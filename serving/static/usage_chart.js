@@ -1,51 +1,57 @@
 // Hourly usage as one line: batch up to the seam, live from there on, anomalies as marks on it.
 
-import { draw, token, verticalLine, wallClock } from "./chart.js";
+import { draw, drawNothing, faded, token, verticalLine, wallClock } from "./chart.js";
 
 const HOUR_MS = 3_600_000;
 const MARKS = { minor: "circle", warning: "diamond", critical: "x" };
 
 /** Draws the merged windows of `usage` and the anomalies that fall among them. */
 export function drawUsage(element, usage, anomalies, offsetMinutes) {
-  const windows = withGaps(usage.data);
+  if (usage.data.length === 0) return drawNothing(element, "No reading in these days.");
   const local = (instant) => wallClock(instant, offsetMinutes);
-  const line = {
-    type: "scatter",
-    mode: "lines",
-    x: windows.map((window) => local(window.start)),
-    y: windows.map((window) => window.mean),
-    customdata: windows.map((window) => [window.min, window.max, window.count]),
-    hovertemplate:
-      `<b>%{y:.3~g} ${usage.unit}</b> mean · %{customdata[0]:.3~g} to %{customdata[1]:.3~g}` +
-      " · %{customdata[2]:,} readings<extra></extra>",
-    line: { color: token("accent"), width: 2, shape: "linear" },
-    connectgaps: false,
-  };
+  const means = usage.data.map((window) => window.mean);
+  const fromZero = Math.min(...means) < 0.5 * Math.max(...means);
+  const lines = withoutGaps(usage.data).map((windows) => lineTrace(windows, usage.unit, fromZero, local));
   const marks = Object.entries(MARKS).map(([severity, symbol]) =>
     markTrace(anomalies.filter((anomaly) => anomaly.severity === severity), severity, symbol, usage, local),
   );
   const seam = usage.data.find((window) => window.speed_count > 0);
-  const afterBatch = seam && usage.data[0]?.start !== seam.start;
-  const means = usage.data.map((window) => window.mean);
-  return draw(element, [line, ...marks], {
+  const afterBatch = seam && usage.data[0].start !== seam.start;
+  return draw(element, [...lines, ...marks], {
     unit: usage.unit,
     shapes: afterBatch ? [verticalLine(local(seam.start))] : [],
     annotations: afterBatch ? [{ x: local(seam.start), text: "live" }] : [],
-    fromZero: Math.min(...means) < 0.5 * Math.max(...means),
+    fromZero,
   });
 }
 
-/** A missing hour becomes a hole in the line: missing is not zero, and not what its neighbours say. */
-function withGaps(windows) {
-  const filled = [];
+/** Runs of hours that follow each other: missing is not zero, and not what its neighbours say. */
+function withoutGaps(windows) {
+  const runs = [];
   for (const window of windows) {
-    const before = filled.at(-1);
-    if (before && Date.parse(window.start) - Date.parse(before.start) > HOUR_MS) {
-      filled.push({ start: new Date(Date.parse(before.start) + HOUR_MS).toISOString(), mean: null });
-    }
-    filled.push(window);
+    const before = runs.at(-1)?.at(-1);
+    if (before && before.end === window.start) runs.at(-1).push(window);
+    else runs.push([window]);
   }
-  return filled;
+  return runs;
+}
+
+/** One run as a line; a lone hour is a dot, since a line needs two. */
+function lineTrace(windows, unit, fromZero, local) {
+  return {
+    type: "scatter",
+    mode: windows.length > 1 ? "lines" : "markers",
+    x: windows.map((window) => local(window.start)),
+    y: windows.map((window) => window.mean),
+    customdata: windows.map((window) => [window.min, window.max, window.count]),
+    hovertemplate:
+      `<b>%{y:.3~g} ${unit}</b> mean · %{customdata[0]:.3~g} to %{customdata[1]:.3~g}` +
+      " · %{customdata[2]:,} readings<extra></extra>",
+    line: { color: token("accent"), width: 2 },
+    marker: { color: token("accent"), size: 5 },
+    fill: fromZero ? "tozeroy" : "none",
+    fillcolor: faded(token("accent"), 0.07),
+  };
 }
 
 /** Marks of one severity: at the observed value where the chart's measure was judged, else on the line. */

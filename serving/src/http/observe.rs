@@ -44,7 +44,8 @@ pub(crate) async fn observe(
     let id = RequestId::fresh();
     let mut response = match admit(&request) {
         Ok(()) => next.call(request).await?.map_into_boxed_body(),
-        Err(refused) => request.into_response(HttpResponse::from_error(refused)),
+        // `ServiceRequest::into_response` would lose the error.
+        Err(refused) => ServiceResponse::new(request.into_parts().0, HttpResponse::from_error(refused)),
     };
     let error = response.response().error().map(|error| describe(error, response.request(), &id));
     if let Some(described) = error {

@@ -144,7 +144,10 @@ pub(crate) fn parse_offset(text: &str) -> Result<FixedOffset, String> {
         None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
     let (hours, minutes) = digits.split_once(':').ok_or_else(rule)?;
-    let two_digits = |part: &str| (part.len() == 2).then(|| part.parse::<i32>().ok()).flatten();
+    let two_digits = |part: &str| {
+        let is_plain = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        is_plain.then(|| part.parse::<i32>().ok()).flatten()
+    };
     let (hours, minutes) = two_digits(hours).zip(two_digits(minutes)).ok_or_else(rule)?;
     let total = hours * 60 + minutes;
     if minutes > 59 || total > 14 * 60 {

@@ -58,7 +58,7 @@ impl From<StreamLiveState> for LivePill {
             LiveState::Starting => Self { class: "is-starting", label: "Starting", detail },
             LiveState::Stopped { reason } => Self { class: "is-stopped", label: "Stopped", detail: reason },
             LiveState::Elsewhere => {
-                Self { class: "is-elsewhere", label: "Batch only", detail: "no live process here".to_owned() }
+                Self { class: "is-elsewhere", label: "Replica", detail: "the live side runs elsewhere".to_owned() }
             }
         }
     }

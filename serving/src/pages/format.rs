@@ -31,6 +31,15 @@ pub(super) fn value(number: f64) -> String {
     format!("{sign}{}{point}{fraction}", group(whole))
 }
 
+/// The same without zeros at the end, for a bound inside a sentence: 0.2, 80.
+pub(super) fn bound(number: f64) -> String {
+    let text = value(number);
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
 /// A whole number in groups of three digits.
 pub(super) fn count(number: u64) -> String {
     group(&number.to_string())
@@ -97,6 +106,7 @@ mod tests {
         let shown: Vec<String> =
             [0.0, 0.0421, 1.529, -12.34, 241.97, 12345.6, -0.0001, f64::INFINITY].map(value).into();
         assert_eq!(shown, ["0", "0.042", "1.53", "−12.3", "242", "12,346", "0.000", "–"]);
+        assert_eq!([0.2, 80.0, 100.0, -1.5].map(bound), ["0.2", "80", "100", "−1.5"]);
         assert_eq!([0, 999, 1000, 2_075_259].map(count), ["0", "999", "1,000", "2,075,259"]);
     }
 

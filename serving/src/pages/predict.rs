@@ -114,7 +114,7 @@ async fn blank(
             unit: measure.map(|measure| measure.unit.clone()).unwrap_or_default(),
             value: typed.get(name).cloned().unwrap_or_default(),
             hint: range
-                .map(|range| format!("usually {} to {}", format::value(range.min), format::value(range.max)))
+                .map(|range| format!("usually {} to {}", format::bound(range.min), format::bound(range.max)))
                 .unwrap_or_default(),
             problem: String::new(),
             name: name.clone(),

@@ -27,9 +27,9 @@ impl AnomalyRow {
         let measure = profile.measures.iter().find(|measure| measure.name == why.measure);
         let unit = measure.map_or("", |measure| measure.unit.as_str());
         let expected = match (why.expected_low, why.expected_high) {
-            (Some(low), Some(high)) => format!("{} to {} {unit}", format::value(low), format::value(high)),
-            (Some(low), None) => format!("at least {} {unit}", format::value(low)),
-            (None, Some(high)) => format!("at most {} {unit}", format::value(high)),
+            (Some(low), Some(high)) => format!("{} to {} {unit}", format::bound(low), format::bound(high)),
+            (Some(low), None) => format!("at least {} {unit}", format::bound(low)),
+            (None, Some(high)) => format!("at most {} {unit}", format::bound(high)),
             (None, None) => "–".to_owned(),
         };
         Self {

@@ -107,13 +107,12 @@ async fn gather(state: &AppState, profile: &StreamProfile, asked: Option<DeviceI
 
     let measure = profile.measures.iter().find(|measure| measure.name == week.measure);
     Ok(DashboardPage {
-        chrome,
         measure: week.measure.clone(),
         measure_label: measure.map_or_else(|| week.measure.clone(), |measure| measure.label.clone()),
         unit: week.unit.clone(),
         offset_minutes: zone.local_minus_utc() / 60,
         refresh_ms: state.config.refresh_secs * 1000,
-        as_of: format::minute(data_now, zone),
+        as_of: if chrome.devices.is_empty() { "nothing yet".to_owned() } else { format::minute(data_now, zone) },
         batch_state: batch_state(&boundary, now),
         usage_note: usage_note(&week),
         tiles: tiles(&TileInputs {
@@ -126,6 +125,7 @@ async fn gather(state: &AppState, profile: &StreamProfile, asked: Option<DeviceI
             model: model.as_ref(),
         }),
         usage: week.data.iter().rev().map(|window| UsageRow::new(window, zone)).collect(),
+        chrome,
         forecast: vintage.map(|vintage| ForecastTable::new(&vintage, zone)),
         anomalies: recent.anomalies.into_iter().map(|anomaly| AnomalyRow::new(anomaly, profile, zone)).collect(),
     })

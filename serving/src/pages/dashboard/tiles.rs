@@ -53,13 +53,14 @@ fn readings_today(inputs: &TileInputs<'_>) -> Tile {
 
 fn anomalies_of_a_day(page: &AnomalyPage) -> Tile {
     let of = |severity| page.anomalies.iter().filter(|anomaly| anomaly.verdict.severity == severity).count() as u64;
-    let (critical, warning) = (of(Severity::Critical), of(Severity::Warning));
+    let [critical, warning, minor] =
+        [Severity::Critical, Severity::Warning, Severity::Minor].map(|severity| format::count(of(severity)));
     let more = if page.next.is_some() { "+" } else { "" };
     Tile {
         label: "Anomalies in 24 h".to_owned(),
         value: format!("{}{more}", format::count(page.anomalies.len() as u64)),
         unit: String::new(),
-        detail: format!("{} critical, {} warning", format::count(critical), format::count(warning)),
+        detail: format!("{critical} critical, {warning} warning, {minor} minor"),
     }
 }
 

@@ -68,11 +68,12 @@ fn read(text: Option<&String>, range: &InputRange) -> Result<f64, String> {
 }
 
 /// How far a value may lie from what the model saw: its own width or size further, and never under zero if nothing was.
-/// A forest answers beyond its data with its nearest leaf; close by that is an estimate, far away it is nonsense.
+/// A forest answers beyond its data with its nearest leaf; close by that is an estimate, far away it is nonsense. Whole
+/// numbers, because they are shown.
 fn plausible(range: &InputRange) -> (f64, f64) {
     let margin = (range.max - range.min).max(range.max.abs()).max(1.0);
-    let low = range.min - margin;
-    (if range.min >= 0.0 { low.max(0.0) } else { low }, range.max + margin)
+    let low = (range.min - margin).floor();
+    (if range.min >= 0.0 { low.max(0.0) } else { low }, (range.max + margin).ceil())
 }
 
 #[cfg(test)]

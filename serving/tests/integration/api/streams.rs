@@ -1,0 +1,17 @@
+use kilowatch_serving::{LiveState, ReadinessReport, StreamLiveState};
+
+use crate::support::TestApp;
+
+#[tokio::test]
+async fn a_stream_says_what_it_measures_and_how_its_live_side_is() {
+    let app = TestApp::start().await;
+    app.world.probe.set(ReadinessReport {
+        streams: vec![StreamLiveState {
+            stream: app.world.stream().clone(),
+            state: LiveState::Stopped { reason: "the log was recreated; run `kilowatch speed adopt`".into() },
+            lag_messages: Some(7),
+        }],
+        ..ReadinessReport::default()
+    });
+    insta::assert_json_snapshot!(app.get("/api/streams").await.json());
+}

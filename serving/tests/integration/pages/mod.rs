@@ -1,0 +1,9 @@
+//! The pages as a browser without scripts sees them.
+
+mod anomalies;
+mod assets;
+mod dashboard;
+mod html;
+mod predict;
+
+mod system;
