@@ -86,3 +86,14 @@ export function drawNothing(element, text) {
   element.classList.add("is-empty");
   element.replaceChildren(note);
 }
+
+/** Runs of hours that follow each other: missing is not zero, and not what its neighbours say. */
+export function withoutGaps(windows) {
+  const runs = [];
+  for (const window of windows) {
+    const before = runs.at(-1)?.at(-1);
+    if (before && before.end === window.start) runs.at(-1).push(window);
+    else runs.push([window]);
+  }
+  return runs;
+}

@@ -1,6 +1,6 @@
 // The newest vintage: the expected value of each hour ahead inside its interval, beside what was measured.
 
-import { draw, drawNothing, faded, token, verticalLine, wallClock } from "./chart.js";
+import { draw, drawNothing, faded, token, verticalLine, wallClock, withoutGaps } from "./chart.js";
 
 const RECENT_MS = 48 * 3_600_000;
 
@@ -18,14 +18,15 @@ export function drawForecast(element, forecast, usage, offsetMinutes) {
   const traces = [
     { ...edge, y: points.map((point) => point.low) },
     { ...edge, y: points.map((point) => point.high), fill: "tonexty", fillcolor: faded(violet, 0.18) },
-    {
+    ...withoutGaps(recent).map((windows) => ({
       type: "scatter",
-      mode: "lines",
-      x: recent.map((window) => local(window.start)),
-      y: recent.map((window) => window.mean),
+      mode: windows.length > 1 ? "lines" : "markers",
+      x: windows.map((window) => local(window.start)),
+      y: windows.map((window) => window.mean),
       hovertemplate: `measured <b>%{y:.3~g} ${usage.unit}</b><extra></extra>`,
       line: { color: token("accent"), width: 2 },
-    },
+      marker: { color: token("accent"), size: 5 },
+    })),
     {
       type: "scatter",
       mode: "lines",

@@ -1,6 +1,6 @@
 // Hourly usage as one line: batch up to the seam, live from there on, anomalies as marks on it.
 
-import { draw, drawNothing, faded, token, verticalLine, wallClock } from "./chart.js";
+import { draw, drawNothing, faded, token, verticalLine, wallClock, withoutGaps } from "./chart.js";
 
 const HOUR_MS = 3_600_000;
 const MARKS = { minor: "circle", warning: "diamond", critical: "x" };
@@ -23,17 +23,6 @@ export function drawUsage(element, usage, anomalies, offsetMinutes) {
     annotations: afterBatch ? [{ x: local(seam.start), text: "live" }] : [],
     fromZero,
   });
-}
-
-/** Runs of hours that follow each other: missing is not zero, and not what its neighbours say. */
-function withoutGaps(windows) {
-  const runs = [];
-  for (const window of windows) {
-    const before = runs.at(-1)?.at(-1);
-    if (before && before.end === window.start) runs.at(-1).push(window);
-    else runs.push([window]);
-  }
-  return runs;
 }
 
 /** One run as a line; a lone hour is a dot, since a line needs two. */

@@ -94,7 +94,7 @@ pub(crate) struct ApiError {
     message: String,
     hint: Option<String>,
     fields: BTreeMap<String, String>,
-    details: Option<serde_json::Value>,
+    details: Option<Box<serde_json::Value>>,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -128,7 +128,7 @@ impl ApiError {
     /// What a program wants to know besides.
     #[must_use]
     pub fn details(mut self, details: serde_json::Value) -> Self {
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
         self
     }
 
@@ -170,7 +170,7 @@ impl ApiError {
                 message: self.public_message(request_id),
                 hint: self.hint.as_deref(),
                 fields: (!self.fields.is_empty()).then_some(&self.fields),
-                details: self.details.as_ref(),
+                details: self.details.as_deref(),
             },
         })
     }

@@ -84,7 +84,7 @@ impl UsageRequest {
             Step::Hour => 0,
             Step::Day | Step::Month => self.offset.local_minus_utc().unsigned_abs(),
         };
-        let fits = |window: &u32| HOUR_SECS % window == 0 && shift_secs % window == 0;
+        let fits = |window: &u32| HOUR_SECS.is_multiple_of(*window) && shift_secs.is_multiple_of(*window);
         profile.rollup_windows_secs.iter().copied().filter(fits).max().ok_or_else(|| {
             ApiError::invalid_parameter(
                 "utc_offset",
