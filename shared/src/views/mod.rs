@@ -26,6 +26,7 @@ pub use serving::{
     UsageResult, UsageWindow,
 };
 pub use speed::{ApplyOutcome, Effects, PartitionState, RollupDelta, SpeedViews};
+pub use sql::SqlViews;
 
 /// All that the views can do.
 pub trait Views: SpeedViews + BatchViews + ServingViews {}
