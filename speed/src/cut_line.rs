@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kilowatch_shared::{
     checkpoint::{Cut, OffsetSpan, Pins, PinsId},
     position::Offset,
+    stream::StreamProfile,
 };
 
 /// Pins and their address, computed once.
@@ -140,6 +141,15 @@ impl CutLine {
         self.later.get(self.later.partition_point(|known| known.offset <= offset)).map(|known| known.offset)
     }
 
+    /// The first cut above `offset` whose profile has other columns than the one that holds at `offset`.
+    #[must_use]
+    pub fn next_other_columns(&self, offset: Offset) -> Option<Offset> {
+        let here = &self.at_or_below(offset).pin_set.pins.profile;
+        self.iter()
+            .find(|known| known.offset > offset && !same_columns(here, &known.pin_set.pins.profile))
+            .map(|known| known.offset)
+    }
+
     /// The cuts with offsets in `span`.
     #[must_use]
     pub fn within(&self, span: OffsetSpan) -> Vec<Cut> {
@@ -187,6 +197,12 @@ impl CutLine {
     fn iter(&self) -> impl Iterator<Item = &KnownCut> {
         std::iter::once(&self.first).chain(&self.later)
     }
+}
+
+/// Whether rows of both profiles fit into one commit.
+#[must_use]
+pub fn same_columns(a: &StreamProfile, b: &StreamProfile) -> bool {
+    a.name == b.name && a.measures == b.measures && a.tags == b.tags && a.bucket == b.bucket
 }
 
 /// Pins rarely change, and addressing them means to print the whole profile: equal ones share the address.

@@ -130,10 +130,14 @@ impl Unclosed {
         }
     }
 
-    /// Takes the oldest sealed segments, as many as fit into `max_rows`, at least one. Dropped ones come one at a time.
-    pub fn take_closable(&mut self, max_rows: usize) -> Option<Closable> {
+    /// Takes the oldest sealed segments, as many as fit into `max_rows` and end at or below `before`, at least one.
+    /// Dropped ones come one at a time.
+    pub fn take_closable(&mut self, max_rows: usize, before: Option<Offset>) -> Option<Closable> {
         let SealedSegment { mut to, mut rows } = self.sealed.pop_front()?;
         while let (Some(gathered), Some(next)) = (&mut rows, self.sealed.front_mut()) {
+            if before.is_some_and(|before| next.to > before) {
+                break;
+            }
             let fits = next.rows.as_ref().is_some_and(|more| gathered.len() + more.len() <= max_rows);
             let Some(more) = next.rows.take_if(|_| fits) else { break };
             gathered.append(more);
@@ -203,7 +207,7 @@ mod tests {
         unclosed.extend(rows(9..12), 3);
         unclosed.seal(Offset::new(12));
 
-        let taken: Vec<(u64, u64, Option<usize>)> = std::iter::from_fn(|| unclosed.take_closable(100))
+        let taken: Vec<(u64, u64, Option<usize>)> = std::iter::from_fn(|| unclosed.take_closable(100, None))
             .map(|part| (part.span.from.get(), part.span.to.get(), part.rows.map(|rows| rows.len())))
             .collect();
         assert_eq!(taken, [(0, 2, Some(2)), (2, 9, None), (9, 12, Some(3))]);
@@ -218,7 +222,19 @@ mod tests {
             unclosed.seal(Offset::new(step * 10 + 10));
         }
         let ends: Vec<u64> =
-            std::iter::from_fn(|| unclosed.take_closable(25)).map(|part| part.span.to.get()).collect();
+            std::iter::from_fn(|| unclosed.take_closable(25, None)).map(|part| part.span.to.get()).collect();
         assert_eq!(ends, [20, 40]);
+    }
+
+    #[test]
+    fn segments_of_other_columns_do_not_go_together() {
+        let mut unclosed = Unclosed::new(Offset::ZERO, usize::MAX);
+        for step in 0..3 {
+            unclosed.extend(rows(step * 10..step * 10 + 10), 10);
+            unclosed.seal(Offset::new(step * 10 + 10));
+        }
+        let first = unclosed.take_closable(100, Some(Offset::new(20))).unwrap();
+        assert_eq!(first.span.to, Offset::new(20));
+        assert_eq!(unclosed.take_closable(100, None).unwrap().span.to, Offset::new(30));
     }
 }

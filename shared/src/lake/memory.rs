@@ -86,6 +86,13 @@ impl<T: Clone> Table<T> {
         self.commits.iter().take(commits).flatten()
     }
 
+    fn cuts_of(&self, partition: &PartitionId, span: OffsetSpan) -> impl Iterator<Item = (Offset, Cut)> {
+        self.segments_of(partition)
+            .flat_map(|segment| &segment.cuts)
+            .filter(move |cut| span.from <= cut.offset && cut.offset < span.to)
+            .map(|cut| (cut.offset, cut.clone()))
+    }
+
     fn segments_of(&self, partition: &PartitionId) -> impl Iterator<Item = &Segment<T>> {
         self.commits.iter().flatten().filter(move |segment| segment.partition == *partition)
     }
@@ -167,13 +174,13 @@ impl SegmentLake for MemoryLake {
 
     async fn committed_cuts(&self, partition: &PartitionId, span: OffsetSpan) -> Result<Vec<Cut>, LakeError> {
         let inner = self.lock();
-        let Some(table) = inner.readings.get(&partition.stream) else { return Ok(Vec::new()) };
-        let cuts: BTreeMap<Offset, Cut> = table
-            .segments_of(partition)
-            .flat_map(|segment| &segment.cuts)
-            .filter(|cut| cut.offset >= span.from && cut.offset < span.to)
-            .map(|cut| (cut.offset, cut.clone()))
-            .collect();
+        let mut cuts = BTreeMap::new();
+        if let Some(table) = inner.dead_letters.get(&partition.stream) {
+            cuts.extend(table.cuts_of(partition, span));
+        }
+        if let Some(table) = inner.readings.get(&partition.stream) {
+            cuts.extend(table.cuts_of(partition, span));
+        }
         Ok(cuts.into_values().collect())
     }
 

@@ -66,7 +66,8 @@ pub struct Segment<T> {
     pub span: OffsetSpan,
     /// What of the span belongs to the table, in offset order.
     pub rows: Vec<T>,
-    /// The recorded cuts of `[span.from, span.to]`, with their pins; they go into the commit's metadata.
+    /// The recorded cuts of `[span.from, span.to)`, with their pins: those that its rows were judged with. They go into
+    /// the commit's metadata.
     pub cuts: Vec<Cut>,
 }
 
@@ -84,8 +85,8 @@ pub enum CommitOutcome {
 pub struct SavedState {
     /// The cut's offset: all messages below it are in the state.
     pub offset: Offset,
-    /// The cuts below `offset` and their pins, as they were when the state was saved. A state counts only if the
-    /// recorded ones are equal.
+    /// The cuts below `offset` at which the pins changed, the first one included, as they were when the state was saved.
+    /// A state counts only if the recorded ones are equal.
     pub cuts: Vec<(Offset, PinsId)>,
     /// The serialised fold.
     pub state: Bytes,
@@ -119,7 +120,7 @@ pub trait SegmentLake: std::fmt::Debug + Send + Sync {
         segments: &[Segment<DeadLetter>],
     ) -> Result<CommitOutcome, LakeError>;
 
-    /// The cuts with their pins that the commits of a partition carry for offsets in `span`, ascending.
+    /// The cuts with their pins that the commits of a partition, to either table, carry for offsets in `span`, ascending.
     /// They stand in for views that were restored from an older backup.
     async fn committed_cuts(&self, partition: &PartitionId, span: OffsetSpan) -> Result<Vec<Cut>, LakeError>;
 

@@ -1,11 +1,8 @@
 //! The closer of a stream: what partitions hand over at about the same time goes to the lake in one commit.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
-use kilowatch_shared::{position::PartitionId, retry::Backoff, stream::StreamProfile};
+use kilowatch_shared::{position::PartitionId, retry::Backoff};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +21,6 @@ pub(super) struct CloseRequest {
 /// Closes until nobody hands over any more, or until `give_up`: what is then on its way is left as after a crash.
 pub(super) async fn run(
     doors: Arc<Doors>,
-    profile: Arc<StreamProfile>,
     mut requests: mpsc::Receiver<CloseRequest>,
     give_up: CancellationToken,
 ) {
@@ -42,11 +38,14 @@ pub(super) async fn run(
         while let Ok(request) = requests.try_recv() {
             waiting.push_back(request);
         }
-        let (parts, replies) = take_one_a_partition(&mut waiting);
-        let mut close = Close::new(Arc::clone(&doors), Arc::clone(&profile), parts);
+        let Some(first) = waiting.pop_front() else { continue };
+        let (others, mut replies) = take_what_goes_with(&first.part, &mut waiting);
+        let partition = first.part.partition().clone();
+        replies.push((partition.clone(), first.reply));
+        let mut close = Close::new(Arc::clone(&doors), first.part, others);
         tokio::select! {
             () = give_up.cancelled() => return,
-            () = drive(&mut close, &profile) => {}
+            () = drive(&mut close, &partition) => {}
         }
         for (partition, reply) in replies {
             if let Some(outcome) = close.outcomes().get(&partition) {
@@ -59,12 +58,12 @@ pub(super) async fn run(
 
 type Replies = Vec<(PartitionId, oneshot::Sender<CloseOutcome>)>;
 
-/// A partition that was claimed again may have handed over twice; one commit holds a partition once.
-fn take_one_a_partition(waiting: &mut VecDeque<CloseRequest>) -> (Vec<ClosePart>, Replies) {
-    let (mut seen, mut later) = (BTreeSet::new(), VecDeque::new());
-    let (mut parts, mut replies) = (Vec::new(), Replies::new());
+/// A partition that was claimed again may have handed over twice; one commit holds a partition once, and rows of the
+/// same columns.
+fn take_what_goes_with(first: &ClosePart, waiting: &mut VecDeque<CloseRequest>) -> (Vec<ClosePart>, Replies) {
+    let (mut parts, mut replies, mut later) = (Vec::<ClosePart>::new(), Replies::new(), VecDeque::new());
     for request in waiting.drain(..) {
-        if seen.insert(request.part.partition().clone()) {
+        if std::iter::once(first).chain(&parts).all(|part| request.part.goes_with(part)) {
             replies.push((request.part.partition().clone(), request.reply));
             parts.push(request.part);
         } else {
@@ -75,7 +74,7 @@ fn take_one_a_partition(waiting: &mut VecDeque<CloseRequest>) -> (Vec<ClosePart>
     (parts, replies)
 }
 
-async fn drive(close: &mut Close, profile: &StreamProfile) {
+async fn drive(close: &mut Close, first: &PartitionId) {
     let mut delays = Backoff::patient().delays();
     loop {
         match close.step().await {
@@ -83,7 +82,7 @@ async fn drive(close: &mut Close, profile: &StreamProfile) {
             Ok(CloseProgress::Going) => {}
             Err(error) => {
                 let delay = delays.next().unwrap_or_default();
-                tracing::warn!(stream = %profile.name, %error, retry_ms = delay.as_millis(), "a close will be tried again");
+                tracing::warn!(stream = %first.stream, %error, retry_ms = delay.as_millis(), "a close will be tried again");
                 tokio::time::sleep(delay).await;
             }
         }

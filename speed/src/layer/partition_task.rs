@@ -20,7 +20,7 @@ use crate::{
     config::SpeedConfig,
     cut_line::PinSet,
     error::StepError,
-    member::{BatchReport, CloseOutcome, CutWish, Doors, PartitionWorker, PhaseName, Step},
+    member::{BatchReport, CloseOutcome, CutWish, Doors, PartitionWorker, PhaseName, Step, StopReason},
     status::StatusBoard,
     telemetry,
 };
@@ -31,6 +31,10 @@ const IDLE_WAIT: Duration = Duration::from_millis(500);
 const IDLE_OWNER_CHECK: Duration = Duration::from_secs(30);
 /// The high watermark is asked for this often: lag is for people.
 const LAG_EVERY: Duration = Duration::from_secs(1);
+/// Losing a partition twice within this time is a quarrel, and waits longer each time.
+const FENCES_APART: Duration = Duration::from_secs(60);
+/// What stopped a partition may be put right by an operator, so it is looked at again this often.
+const STOPPED_CHECK: Duration = Duration::from_secs(30);
 /// A drained log is read this many times a window, so that one read brings many messages.
 const READS_A_WINDOW: u32 = 20;
 
@@ -57,6 +61,7 @@ pub(super) struct PartitionTask {
     segment_opened: Option<DateTime<Utc>>,
     last_transaction: Instant,
     lag: Option<(Instant, u64)>,
+    stopped: Option<StopReason>,
 }
 
 impl PartitionTask {
@@ -84,6 +89,7 @@ impl PartitionTask {
             segment_opened: None,
             last_transaction: Instant::now(),
             lag: None,
+            stopped: None,
         }
     }
 
@@ -91,6 +97,8 @@ impl PartitionTask {
     pub(super) async fn run(mut self) {
         let (orderly, taken_away) = (self.stop.orderly.clone(), self.stop.taken_away.clone());
         let mut delays = Backoff::patient().delays();
+        let mut fence_delays = Backoff::patient().delays();
+        let mut last_fenced: Option<Instant> = None;
         while !orderly.is_cancelled() && !taken_away.is_cancelled() {
             let pause = match self.turn().await {
                 Ok(Step::Done) => {
@@ -100,13 +108,18 @@ impl PartitionTask {
                 Ok(Step::Fenced) => {
                     telemetry::fenced(self.worker.partition());
                     tracing::info!(partition = %self.worker.partition(), "another member took a partition over");
-                    delays.next().unwrap_or_default()
+                    // Two members that both believe in their assignment must not take turns at full speed.
+                    if last_fenced.replace(Instant::now()).is_none_or(|at| at.elapsed() > FENCES_APART) {
+                        fence_delays = Backoff::patient().delays();
+                    }
+                    fence_delays.next().unwrap_or_default()
                 }
                 Ok(Step::Reclaim) => delays.next().unwrap_or_default(),
                 Ok(Step::Stopped) => {
+                    self.say_why_stopped();
                     self.show(None);
-                    tokio::select! { () = orderly.cancelled() => {}, () = taken_away.cancelled() => {} }
-                    continue;
+                    self.worker.give_up_memory();
+                    STOPPED_CHECK
                 }
                 Err(error) => {
                     let pause = delays.next().unwrap_or_default();
@@ -292,13 +305,27 @@ impl PartitionTask {
         telemetry::gauges(self.worker.partition(), self.lag.map(|(_, lag)| lag), age, self.worker.unclosed_cuts());
     }
 
+    fn say_why_stopped(&mut self) {
+        if self.stopped.as_ref() != self.worker.stop_reason() {
+            self.stopped = self.worker.stop_reason().cloned();
+            if let Some(reason) = &self.stopped {
+                tracing::warn!(partition = %self.worker.partition(), %reason, "a partition waits for an operator");
+            }
+        }
+    }
+
     fn show(&self, trouble: Option<String>) {
         let worker = &self.worker;
         self.board.update(worker.partition(), |status| {
             status.phase = worker.phase();
             status.applied = worker.applied().or(status.applied);
             status.lag_records = self.lag.map(|(_, lag)| lag);
-            status.stopped = worker.stop_reason().cloned();
+            // A stopped partition that is looked at again is not a running one.
+            match worker.phase() {
+                PhaseName::Running => status.stopped = None,
+                PhaseName::Stopped => status.stopped = worker.stop_reason().cloned(),
+                PhaseName::Idle | PhaseName::Claimed | PhaseName::Checked => {}
+            }
             status.unclosed_cuts = worker.unclosed_cuts();
             status.trouble = trouble;
         });

@@ -59,7 +59,7 @@ impl Supervisor {
         let (closes, requests) = mpsc::channel(CLOSE_QUEUE_PARTS);
         let give_up = CancellationToken::new();
         let closer =
-            tokio::spawn(closer::run(Arc::clone(&self.doors), Arc::clone(&self.profile), requests, give_up.clone()));
+            tokio::spawn(closer::run(Arc::clone(&self.doors), requests, give_up.clone()));
 
         let mut running = BTreeMap::new();
         loop {
@@ -143,7 +143,6 @@ impl Supervisor {
                 Arc::clone(&self.doors),
                 Arc::clone(&self.config),
                 partition.clone(),
-                Arc::clone(&self.profile),
                 pins.borrow().clone(),
             );
             let stop = Stop { orderly: self.stop.clone(), taken_away: taken_away.clone() };

@@ -3,16 +3,20 @@
 use std::{collections::BTreeMap, mem, sync::Arc};
 
 use kilowatch_shared::{
-    checkpoint::OffsetSpan,
+    checkpoint::{OffsetSpan, Pins},
     dead_letter::DeadLetter,
     lake::{CommitOutcome, LakeSnapshot, LakeTable, SavedState, Segment},
+    log::LogError,
     position::{Offset, PartitionId},
     reading::LakeReading,
-    stream::StreamProfile,
 };
 
 use super::{Doors, PartitionWorker, Step, rebuild::Rebuild, worker::Phase};
-use crate::{cut_line::CutLine, error::StepError, unclosed::Rows};
+use crate::{
+    cut_line::{CutLine, same_columns},
+    error::StepError,
+    unclosed::Rows,
+};
 
 /// What one partition wants closed.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub struct ClosePart {
     span: OffsetSpan,
     /// Known cuts up to the end of the span.
     cuts: CutLine,
+    /// What the rows were decoded with; its profile names their columns.
+    pins: Arc<Pins>,
     rows: Option<Rows>,
     state: Option<SavedState>,
 }
@@ -31,6 +37,12 @@ impl ClosePart {
     #[must_use]
     pub const fn partition(&self) -> &PartitionId {
         &self.partition
+    }
+
+    /// Whether the rows of both fit into one commit.
+    #[must_use]
+    pub fn goes_with(&self, other: &Self) -> bool {
+        self.partition != other.partition && same_columns(&self.pins.profile, &other.pins.profile)
     }
 }
 
@@ -55,14 +67,15 @@ pub enum CloseProgress {
     Finished,
 }
 
-/// One close of one or several partitions of a stream, in one commit a table.
+/// One close of one or several partitions of a stream, in one commit a table. The profile of a commit is the one that
+/// its rows were decoded with: the stream's own may have other columns by now.
 ///
 /// Save state, read rows that memory dropped, then read L and confirm the cuts, append dead letters, append readings;
 /// after any conflict or error, read L again and leave out what is done.
 #[derive(Debug)]
 pub struct Close {
     doors: Arc<Doors>,
-    profile: Arc<StreamProfile>,
+    pins: Arc<Pins>,
     stage: Stage,
     parts: Vec<ClosePart>,
     outcomes: BTreeMap<PartitionId, CloseOutcome>,
@@ -78,10 +91,12 @@ enum Stage {
 }
 
 impl Close {
-    /// A close that has done nothing yet. All parts belong to the stream of `profile`.
+    /// A close that has done nothing yet. The others go with the first one.
     #[must_use]
-    pub fn new(doors: Arc<Doors>, profile: Arc<StreamProfile>, parts: Vec<ClosePart>) -> Self {
-        Self { doors, profile, stage: Stage::SaveStates, parts, outcomes: BTreeMap::new() }
+    pub fn new(doors: Arc<Doors>, first: ClosePart, others: Vec<ClosePart>) -> Self {
+        let pins = Arc::clone(&first.pins);
+        let parts = std::iter::once(first).chain(others).collect();
+        Self { doors, pins, stage: Stage::SaveStates, parts, outcomes: BTreeMap::new() }
     }
 
     /// The outcomes so far.
@@ -127,20 +142,23 @@ impl Close {
         Ok(())
     }
 
+    /// Reads again what memory dropped, from L on: below it the log may have let go of its messages meanwhile.
     async fn read_dropped(&mut self) -> Result<(), StepError> {
+        if self.parts.iter().all(|part| part.rows.is_some()) {
+            return Ok(());
+        }
+        let readings = self.doors.lake.snapshot(&self.pins.profile.name, LakeTable::Readings).await?;
         let mut at = 0;
         while let Some(part) = self.parts.get_mut(at) {
             if part.rows.is_none() {
-                let rebuild = Rebuild {
-                    doors: &self.doors,
-                    profile: &self.profile,
-                    partition: &part.partition,
-                    cuts: &part.cuts,
-                };
-                match rebuild.rows(part.span).await {
+                let closed = readings.closed_to(&part.partition).unwrap_or_else(|| part.cuts.start());
+                let span = OffsetSpan { from: closed.max(part.span.from), to: part.span.to };
+                let rebuild = Rebuild { doors: &self.doors, partition: &part.partition, cuts: &part.cuts };
+                match rebuild.rows(span).await {
                     Ok(rows) => part.rows = Some(rows),
-                    Err(StepError::CannotJudge { reason, .. }) => {
-                        self.drop_part(at, reason);
+                    // Whether the partition can go on at all is decided by its next check.
+                    Err(error @ (StepError::CannotJudge { .. } | StepError::Log(LogError::OutOfRange { .. }))) => {
+                        self.drop_part(at, error.to_string());
                         continue;
                     }
                     Err(error) => return Err(error),
@@ -154,8 +172,8 @@ impl Close {
     /// Reads L, then confirms that the cuts are still recorded with their pins: after views came back from a backup,
     /// the rows in memory may have been judged by pins that nobody recorded.
     async fn reload(&mut self) -> Result<Stage, StepError> {
-        let readings = self.doors.lake.snapshot(&self.profile.name, LakeTable::Readings).await?;
-        let dead_letters = self.doors.lake.snapshot(&self.profile.name, LakeTable::DeadLetters).await?;
+        let readings = self.doors.lake.snapshot(&self.pins.profile.name, LakeTable::Readings).await?;
+        let dead_letters = self.doors.lake.snapshot(&self.pins.profile.name, LakeTable::DeadLetters).await?;
         let mut at = 0;
         while let Some(part) = self.parts.get_mut(at) {
             let closed = readings.closed_to(&part.partition).unwrap_or_else(|| part.cuts.start());
@@ -185,14 +203,14 @@ impl Close {
         if segments.is_empty() {
             return Ok(true);
         }
-        let outcome = self.doors.lake.append_dead_letters(&self.profile, base, &segments).await?;
+        let outcome = self.doors.lake.append_dead_letters(&self.pins.profile, base, &segments).await?;
         Ok(matches!(outcome, CommitOutcome::Committed(_)))
     }
 
     async fn append_readings(&mut self, base: &LakeSnapshot) -> Result<(), StepError> {
         // The rows move into the segments and back, for a commit may have to be tried again.
         let segments: Vec<Segment<LakeReading>> = self.parts.iter_mut().map(ClosePart::take_reading_segment).collect();
-        let outcome = self.doors.lake.append_readings(&self.profile, base, &segments).await;
+        let outcome = self.doors.lake.append_readings(&self.pins.profile, base, &segments).await;
         if let Ok(CommitOutcome::Committed(_)) = outcome {
             for part in self.parts.drain(..) {
                 self.outcomes.insert(part.partition, CloseOutcome::Closed(part.span.to));
@@ -252,12 +270,15 @@ impl PartitionWorker {
         if running.closing.is_some() || running.unanswered.is_some() {
             return None;
         }
-        let closable = running.unclosed.take_closable(self.config.segment_rows)?;
+        let begins = running.unclosed.begins();
+        let other_columns = running.cuts.next_other_columns(begins);
+        let closable = running.unclosed.take_closable(self.config.segment_rows, other_columns)?;
         running.closing = Some(closable.span.to);
         let mut cuts = running.cuts.clone();
         cuts.forget_above(closable.span.to);
         let state = running.state.take_if(|state| state.offset <= closable.span.to);
-        Some(ClosePart { partition: self.partition.clone(), span: closable.span, cuts, rows: closable.rows, state })
+        let pins = Arc::clone(&cuts.at_or_below(begins).pin_set.pins);
+        Some(ClosePart { partition: self.partition.clone(), span: closable.span, cuts, pins, rows: closable.rows, state })
     }
 
     /// Takes note of how a close ended. One of an earlier claim is ignored.

@@ -8,7 +8,6 @@ use kilowatch_shared::{
     lake::SavedState,
     log::{LogRecord, ReadLimit},
     position::{Offset, PartitionId},
-    stream::StreamProfile,
 };
 
 use super::Doors;
@@ -34,7 +33,6 @@ const STATES_AT_ONCE: usize = 4;
 #[derive(Debug)]
 pub(super) struct Rebuild<'a> {
     pub(super) doors: &'a Doors,
-    pub(super) profile: &'a StreamProfile,
     pub(super) partition: &'a PartitionId,
     pub(super) cuts: &'a CutLine,
 }
@@ -70,6 +68,9 @@ impl Rebuild<'_> {
 
     /// The rows of a span that was folded before.
     pub(super) async fn rows(&self, span: OffsetSpan) -> Result<Rows, StepError> {
+        if span.is_empty() {
+            return Ok(Rows::default());
+        }
         let fold = self.fold_at(span.from).await?;
         Ok(self.fold_log(fold, Rows::default(), span).await?.1)
     }
@@ -104,9 +105,10 @@ impl Rebuild<'_> {
         while at < span.to {
             let segment_end = self.cuts.next_above(at).map_or(span.to, |cut| cut.min(span.to));
             let to = segment_end.min(at.plus(LAKE_OFFSETS));
-            fold.open(&self.cuts.at_or_below(at).pin_set, &self.doors.models).await?;
-            let readings =
-                self.doors.lake.read_readings(self.profile, self.partition, OffsetSpan { from: at, to }).await?;
+            let pin_set = &self.cuts.at_or_below(at).pin_set;
+            fold.open(pin_set, &self.doors.models).await?;
+            let span = OffsetSpan { from: at, to };
+            let readings = self.doors.lake.read_readings(&pin_set.pins.profile, self.partition, span).await?;
             for reading in &readings {
                 fold.replay(reading);
             }

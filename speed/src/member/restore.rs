@@ -35,7 +35,7 @@ impl PartitionWorker {
         let Phase::Checked(Checked { token, applied, cuts, closed, catch_up }) = &self.phase else {
             return Err(self.out_of_order("be restored"));
         };
-        let rebuild = Rebuild { doors: &self.doors, profile: &self.profile, partition: &self.partition, cuts };
+        let rebuild = Rebuild { doors: &self.doors, partition: &self.partition, cuts };
         let mut fold = rebuild.fold_at((*closed).min(*applied)).await?;
         let mut unclosed = Unclosed::new(*closed, self.config.unclosed_bytes);
         let mut at = *closed;

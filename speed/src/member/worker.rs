@@ -7,7 +7,6 @@ use kilowatch_shared::{
     lake::SavedState,
     log::ReadLimit,
     position::{Offset, PartitionId},
-    stream::StreamProfile,
     views::PartitionState,
 };
 
@@ -58,7 +57,6 @@ pub struct PartitionWorker {
     pub(super) config: Arc<SpeedConfig>,
     pub(super) partition: PartitionId,
     pub(super) log_partition: SourcePartition,
-    pub(super) profile: Arc<StreamProfile>,
     pub(super) next_pins: PinSet,
     pub(super) phase: Phase,
 }
@@ -114,11 +112,10 @@ impl PartitionWorker {
         doors: Arc<Doors>,
         config: Arc<SpeedConfig>,
         partition: PartitionId,
-        profile: Arc<StreamProfile>,
         pins: PinSet,
     ) -> Self {
         let log_partition = SourcePartition::from(&partition);
-        Self { doors, config, partition, log_partition, profile, next_pins: pins, phase: Phase::Idle }
+        Self { doors, config, partition, log_partition, next_pins: pins, phase: Phase::Idle }
     }
 
     /// From the next cut on, judge with these pins.
@@ -224,10 +221,6 @@ impl PartitionWorker {
     }
 
     pub(super) fn stop(&mut self, reason: StopReason) -> Step {
-        tracing::warn!(
-            stream = %self.partition.stream, partition = %self.log_partition.partition, reason = %reason,
-            "a partition waits for an operator"
-        );
         self.phase = Phase::Stopped(reason);
         Step::Stopped
     }

@@ -18,6 +18,8 @@ enum Happening {
     Gather { member: usize, take: usize },
     Apply { member: usize, cut: bool },
     CloseStep { member: usize },
+    /// The assigned member brings everything through as if nothing could fail.
+    Settle,
     Assign { member: usize },
     Crash { member: usize },
     Revoke { member: usize },
@@ -39,10 +41,10 @@ fn any_fault() -> impl Strategy<Value = Fault> {
 /// `views_come_back` weighs backups; retention is left out then, for views that are older than the log's beginning
 /// have to wait for an operator.
 fn any_happening(views_come_back: bool) -> impl Strategy<Value = Happening> {
-    let seldom = if views_come_back {
-        prop_oneof![Just(Happening::BackUp), Just(Happening::RestoreBackup)].boxed()
+    let (seldom, settle) = if views_come_back {
+        (prop_oneof![Just(Happening::BackUp), Just(Happening::RestoreBackup)].boxed(), 3)
     } else {
-        Just(Happening::Expire).boxed()
+        (Just(Happening::Expire).boxed(), 1)
     };
     let member = 0..2_usize;
     prop_oneof![
@@ -62,6 +64,7 @@ fn any_happening(views_come_back: bool) -> impl Strategy<Value = Happening> {
         3 => any_fault().prop_map(Happening::FailViews),
         3 => any_fault().prop_map(Happening::FailLake),
         3 => seldom,
+        settle => Just(Happening::Settle),
     ]
 }
 
@@ -87,6 +90,8 @@ async fn happen(world: &mut World, happening: &Happening) {
             world.apply(*member, if *cut { CutWish::Cut } else { CutWish::None }).await;
         }
         Happening::CloseStep { member } => world.close_step(*member).await,
+        Happening::Settle if world.messages() > 0 => world.settle().await,
+        Happening::Settle => {}
         Happening::Assign { member } => world.assign(*member),
         Happening::Crash { member } => world.crash(*member),
         Happening::Revoke { member } => world.revoke(*member).await,

@@ -135,7 +135,6 @@ impl World {
             Arc::clone(&self.doors),
             Arc::clone(&self.config),
             self.partition.clone(),
-            Arc::clone(&self.profile),
             self.pins[self.promoted].clone(),
         );
         Member { worker, close: None, claims: 0 }
@@ -340,11 +339,11 @@ impl World {
 
     /// Begins a close, or does its next step; a fenced member's goes on as well.
     pub async fn close_step(&mut self, member: usize) {
-        let (doors, profile) = (Arc::clone(&self.doors), Arc::clone(&self.profile));
+        let doors = Arc::clone(&self.doors);
         let Member { worker, close, claims } = &mut self.members[member];
         let Some(running) = close else {
             if let Some(part) = worker.begin_close() {
-                *close = Some(RunningClose { close: Close::new(doors, profile, vec![part]), claim: *claims });
+                *close = Some(RunningClose { close: Close::new(doors, part, Vec::new()), claim: *claims });
             }
             return;
         };

@@ -39,8 +39,14 @@ const COMMIT_READS: i64 = 16;
 const FILE_READS: usize = 2;
 
 impl DeltaLake {
-    pub(super) async fn cuts_in_log(&self, partition: &PartitionId, span: OffsetSpan) -> Result<Vec<Cut>, LakeError> {
-        let log = self.table(&partition.stream, LakeTable::Readings);
+    /// What the commits of one table say of the cuts in `span`.
+    pub(super) async fn cuts_in_log(
+        &self,
+        table: LakeTable,
+        partition: &PartitionId,
+        span: OffsetSpan,
+    ) -> Result<Vec<Cut>, LakeError> {
+        let log = self.table(&partition.stream, table);
         let mut cuts = BTreeMap::new();
         let Some(state) = log.newest().await? else { return Ok(Vec::new()) };
         let key = SourcePartition::from(partition);

@@ -1,5 +1,7 @@
 //! The lake as speed sees it.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -43,7 +45,12 @@ impl SegmentLake for DeltaLake {
     }
 
     async fn committed_cuts(&self, partition: &PartitionId, span: OffsetSpan) -> Result<Vec<Cut>, LakeError> {
-        self.cuts_in_log(partition, span).await
+        let mut cuts = BTreeMap::new();
+        for table in [LakeTable::DeadLetters, LakeTable::Readings] {
+            let known = self.cuts_in_log(table, partition, span).await?;
+            cuts.extend(known.into_iter().map(|cut| (cut.offset, cut)));
+        }
+        Ok(cuts.into_values().collect())
     }
 
     async fn read_readings(

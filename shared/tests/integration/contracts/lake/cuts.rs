@@ -9,7 +9,7 @@ use kilowatch_shared::{
     position::Offset,
 };
 
-use super::subject::{Subject, cut, partition, profile, segment, span};
+use super::subject::{Subject, cut, dead_letter, partition, profile, segment, span};
 
 const NOTHING: LakeSnapshot = LakeSnapshot { version: None, closed: BTreeMap::new() };
 
@@ -45,4 +45,17 @@ pub async fn cuts_of_other_partitions_stay_away(subject: &Subject) {
     let back = subject.other.committed_cuts(&partition(0), span(0, 99)).await.unwrap();
     assert_eq!(back, [cut(0), cut(5)]);
     assert_eq!(subject.other.committed_cuts(&partition(2), span(0, 99)).await.unwrap(), []);
+}
+
+pub async fn cuts_of_dead_letters_that_are_ahead_of_the_readings_come_back(subject: &Subject) {
+    subject.close(&partition(0), 0, 5).await;
+    let ahead = Segment {
+        partition: partition(0),
+        span: span(0, 12),
+        rows: vec![dead_letter(&partition(0), 7)],
+        cuts: vec![cut(0), cut(5), cut_with_model(9, b"a")],
+    };
+    subject.lake.append_dead_letters(&profile(), &NOTHING, &[ahead]).await.unwrap();
+    let back = subject.other.committed_cuts(&partition(0), span(5, 12)).await.unwrap();
+    assert_eq!(back, [cut(5), cut_with_model(9, b"a")]);
 }

@@ -47,6 +47,7 @@ macro_rules! contract_of {
             cuts::cuts_come_back_with_their_pins,
             cuts::only_cuts_of_the_span_come_back,
             cuts::cuts_of_other_partitions_stay_away,
+            cuts::cuts_of_dead_letters_that_are_ahead_of_the_readings_come_back,
             objects::states_come_back_newest_first,
             objects::a_state_at_the_same_cut_replaces_the_old_one,
             objects::states_of_other_partitions_stay_away,
