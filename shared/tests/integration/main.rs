@@ -2,3 +2,4 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests may fail loudly")]
 
 mod contracts;
+mod lake;

@@ -238,7 +238,10 @@ fn arrow_type(name: &str) -> Option<DataType> {
     TYPES.iter().find(|(known, _)| *known == name).map(|(_, data_type)| data_type())
 }
 
-const TYPES: [(&str, fn() -> DataType); 9] = [
+/// Name of a type in a Delta schema, and the same type in Arrow.
+type NamedType = (&'static str, fn() -> DataType);
+
+const TYPES: [NamedType; 9] = [
     ("string", || DataType::Utf8),
     ("double", || DataType::Float64),
     ("float", || DataType::Float32),

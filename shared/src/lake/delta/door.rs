@@ -17,8 +17,10 @@ use crate::{
 pub struct DeltaLake {
     store: LakeStore,
     clock: SharedClock,
-    tables: Arc<Mutex<HashMap<(StreamName, LakeTable), Arc<TableLog>>>>,
+    tables: Arc<Mutex<TableLogs>>,
 }
+
+type TableLogs = HashMap<(StreamName, LakeTable), Arc<TableLog>>;
 
 impl DeltaLake {
     /// The lake in a store; nothing is read before it is asked for. The clock stamps files and commits.

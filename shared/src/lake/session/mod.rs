@@ -4,6 +4,7 @@
 //! listed or guessed, and an older file that lacks a column reads as null there.
 
 mod provider;
+mod ranges;
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,6 +16,8 @@ use datafusion::{
     logical_expr::AggregateUDF,
     prelude::{SessionConfig, SessionContext},
 };
+
+use tokio_util::task::AbortOnDropHandle;
 
 use provider::{LakeTableProvider, store_url};
 
@@ -78,8 +81,8 @@ pub fn lake_session(
         .with_information_schema(false);
     let session = LakeSession { context: SessionContext::new_with_config_rt(config, runtime), limits: *limits };
     for table in tables {
-        let provider = LakeTableProvider::try_new(table.files).map_err(|e| query_error(&e))?;
-        session.context.register_table(table.name, Arc::new(provider)).map_err(|e| query_error(&e))?;
+        let provider = Arc::new(LakeTableProvider::new(table.files));
+        session.context.register_table(table.name, provider).map_err(|e| query_error(&e))?;
     }
     Ok(session)
 }
@@ -105,9 +108,12 @@ impl LakeSession {
     /// # Errors
     /// [`LakeError::Query`] with what the engine said, or that the time was up.
     pub async fn collect(&self, sql: &str) -> Result<Vec<RecordBatch>, LakeError> {
-        let rows = async { self.context.sql(sql).await?.collect().await };
+        let plan = self.context.sql(sql).await.map_err(|e| query_error(&e))?;
+        // On a task of its own, because an operator may keep its thread for longer than the limit.
+        let rows = AbortOnDropHandle::new(tokio::spawn(plan.collect()));
         match tokio::time::timeout(self.limits.time, rows).await {
-            Ok(rows) => rows.map_err(|e| query_error(&e)),
+            Ok(Ok(rows)) => rows.map_err(|e| query_error(&e)),
+            Ok(Err(stopped)) => Err(LakeError::Query { reason: stopped.to_string() }),
             Err(_) => Err(LakeError::Query { reason: format!("it took longer than {:?}", self.limits.time) }),
         }
     }

@@ -1,13 +1,12 @@
-//! A lake table as DataFusion sees it: a list of files with what the log knows about each.
+//! A lake table as DataFusion sees it: a list of files, of which a scan opens those that may hold an answer.
 
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate, Utc};
 use datafusion::{
     catalog::Session,
-    common::{ColumnStatistics, ScalarValue, Statistics, stats::Precision},
+    common::{DFSchema, ScalarValue, Statistics, stats::Precision},
     datasource::{
         TableProvider, TableType,
         listing::PartitionedFile,
@@ -17,13 +16,14 @@ use datafusion::{
     },
     error::Result,
     execution::object_store::ObjectStoreUrl,
-    logical_expr::Expr,
+    logical_expr::{Expr, TableProviderFilterPushDown, utils::conjunction},
+    physical_optimizer::pruning::PruningPredicateBuilder,
     physical_plan::{ExecutionPlan, empty::EmptyExec},
 };
 
+use super::ranges::{FileRanges, days_since_1970};
 use crate::lake::{
     delta::{LakeFile, TableFiles},
-    files::FileStats,
     schema::bucket_field,
 };
 
@@ -38,36 +38,47 @@ pub(super) fn store_url() -> Result<ObjectStoreUrl> {
 #[derive(Debug)]
 pub(super) struct LakeTableProvider {
     table_schema: TableSchema,
-    files: Vec<PartitionedFile>,
-    statistics: Statistics,
+    table: TableFiles,
 }
 
 impl LakeTableProvider {
-    pub(super) fn try_new(table: &TableFiles) -> Result<Self> {
+    pub(super) fn new(table: &TableFiles) -> Self {
         let table_schema =
             TableSchema::builder(table.schema.clone()).with_table_partition_cols(vec![bucket_field()]).build();
-        let mut statistics = Statistics::new_unknown(table_schema.table_schema());
-        let rows: Option<u64> = table.files.iter().map(|file| file.stats.rows).sum();
-        if let Some(rows) = rows {
-            statistics.num_rows = Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));
-        }
-        let files = table.files.iter().map(|file| partitioned_file(table, file)).collect();
-        Ok(Self { table_schema, files, statistics })
+        Self { table_schema, table: table.clone() }
+    }
+
+    /// The files that may hold rows for which all filters are true.
+    fn files_for(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&Arc<LakeFile>>> {
+        let all = self.table.files.iter();
+        let Some(filter) = conjunction(filters.to_vec()) else { return Ok(all.collect()) };
+        let schema = DFSchema::try_from(self.schema())?;
+        let predicate = PruningPredicateBuilder::new()
+            .with_file_schema(self.schema())
+            .try_build(state.create_physical_expr(filter, &schema)?)?;
+        let keep = predicate.prune(&FileRanges(&self.table.files))?;
+        Ok(all.zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect())
     }
 
     /// Files dealt out so that every partition has about as many bytes to read.
-    fn groups(&self, partitions: usize) -> Vec<FileGroup> {
-        let mut files: Vec<&PartitionedFile> = self.files.iter().collect();
-        files.sort_by_key(|file| std::cmp::Reverse(file.object_meta.size));
+    fn groups(&self, mut files: Vec<&Arc<LakeFile>>, partitions: usize) -> Vec<FileGroup> {
+        files.sort_by_key(|file| std::cmp::Reverse(file.size_bytes));
         let mut groups: Vec<(u64, Vec<PartitionedFile>)> =
             vec![(0, Vec::new()); partitions.clamp(1, files.len().max(1))];
         for file in files {
             if let Some((bytes, group)) = groups.iter_mut().min_by_key(|(bytes, _)| *bytes) {
-                *bytes += file.object_meta.size;
-                group.push(file.clone());
+                *bytes += file.size_bytes;
+                group.push(self.partitioned_file(file));
             }
         }
         groups.into_iter().map(|(_, group)| FileGroup::new(group)).collect()
+    }
+
+    fn partitioned_file(&self, file: &LakeFile) -> PartitionedFile {
+        let mut partitioned = PartitionedFile::new(self.table.location(file).to_string(), file.size_bytes);
+        partitioned.object_meta.last_modified = file.modified_at;
+        partitioned.partition_values = vec![ScalarValue::Date32(file.bucket.map(days_since_1970))];
+        partitioned
     }
 }
 
@@ -81,71 +92,38 @@ impl TableProvider for LakeTableProvider {
         TableType::Base
     }
 
-    // Filters stay above the scan; the physical optimiser pushes them down from there and skips files, row groups and
-    // pages by their statistics.
+    /// A filter leaves out files, and the Parquet reader leaves out row groups; what is left is filtered above the scan.
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
     async fn scan(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
+        filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if self.files.is_empty() {
+        let files = self.files_for(state, filters)?;
+        if files.is_empty() {
             let schema = match projection {
                 Some(columns) => Arc::new(self.schema().project(columns)?),
                 None => self.schema(),
             };
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
+        let mut statistics = Statistics::new_unknown(&self.schema());
+        let rows: Option<u64> = files.iter().map(|file| file.stats.rows).sum();
+        if let Some(rows) = rows {
+            statistics.num_rows = Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));
+        }
         let source = ParquetSource::new(self.table_schema.clone()).with_metadata_size_hint(FOOTER_BYTES);
         let config = FileScanConfigBuilder::new(store_url()?, Arc::new(source))
-            .with_file_groups(self.groups(state.config().target_partitions()))
-            .with_statistics(self.statistics.clone())
+            .with_file_groups(self.groups(files, state.config().target_partitions()))
+            .with_statistics(statistics)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
-}
-
-fn partitioned_file(table: &TableFiles, file: &LakeFile) -> PartitionedFile {
-    let mut partitioned = PartitionedFile::new(table.location(file).to_string(), file.size_bytes);
-    partitioned.object_meta.last_modified = file.modified_at;
-    partitioned.partition_values = vec![ScalarValue::Date32(file.bucket.map(days_since_1970))];
-    let rows =
-        file.stats.rows.map_or(Precision::Absent, |rows| Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX)));
-    let columns = table.schema.fields().iter().map(|field| column_statistics(&file.stats, field.name())).collect();
-    partitioned.with_statistics(Arc::new(Statistics {
-        num_rows: rows,
-        total_byte_size: Precision::Absent,
-        column_statistics: columns,
-    }))
-}
-
-/// Ranges are given as inexact: they always cover a column, but another writer may have cut them to a prefix.
-fn column_statistics(stats: &FileStats, column: &str) -> ColumnStatistics {
-    let text = |value: &String| ScalarValue::Utf8(Some(value.clone()));
-    let range = match column {
-        "event_time" => stats.event_time.map(|(from, to)| (instant(from), instant(to))),
-        "device_id" => stats.device_id.as_ref().map(|(from, to)| (text(from), text(to))),
-        "source" => stats.source.as_ref().map(|(from, to)| (text(from), text(to))),
-        "source_partition" => stats.source_partition.map(|(from, to)| (from.into(), to.into())),
-        "source_offset" => stats.source_offset.map(|(from, to)| (from.into(), to.into())),
-        _ => None,
-    };
-    let Some((from, to)) = range else { return ColumnStatistics::new_unknown() };
-    ColumnStatistics {
-        min_value: Precision::Inexact(from),
-        max_value: Precision::Inexact(to),
-        ..ColumnStatistics::new_unknown()
-    }
-}
-
-fn instant(value: DateTime<Utc>) -> ScalarValue {
-    ScalarValue::TimestampMicrosecond(Some(value.timestamp_micros()), Some("UTC".into()))
-}
-
-fn days_since_1970(date: NaiveDate) -> i32 {
-    let days = date.signed_duration_since(NaiveDate::default()).num_days();
-    i32::try_from(days).unwrap_or_default()
 }

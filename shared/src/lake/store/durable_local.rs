@@ -10,7 +10,10 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
     PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
@@ -86,8 +89,15 @@ impl ObjectStore for DurableLocal {
         self.inner.delete_stream(locations)
     }
 
+    /// In the order of the paths, as every remote store lists; deltalake relies on it.
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        let listing = self.inner.list(prefix);
+        let sorted = async move {
+            let mut all: Vec<ObjectMeta> = listing.try_collect().await?;
+            all.sort_by(|a, b| a.location.cmp(&b.location));
+            Ok::<_, Error>(stream::iter(all.into_iter().map(Ok)))
+        };
+        stream::once(sorted).try_flatten().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
@@ -200,8 +210,6 @@ fn store_error(error: io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use futures::TryStreamExt;
-
     use super::*;
 
     #[tokio::test]

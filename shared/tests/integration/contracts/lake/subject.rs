@@ -130,7 +130,7 @@ pub fn cut(offset: u64) -> Cut {
 pub fn dead_letter(partition: &PartitionId, offset: u64) -> DeadLetter {
     DeadLetter {
         position: partition.at(Offset::new(offset)),
-        key: (offset % 2 == 0).then(|| Bytes::from_static(b"\x00key")),
+        key: offset.is_multiple_of(2).then(|| Bytes::from_static(b"\x00key")),
         raw: Bytes::from(vec![0xff, 0x00, u8::try_from(offset).unwrap_or_default()]),
         reason: "not JSON at column 1".to_owned(),
         seen_at: at_minute(offset),
