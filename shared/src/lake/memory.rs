@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::{
     CommitOutcome, LakeError, LakeSnapshot, LakeTable, SavedState, Segment, SegmentLake,
-    advance::{advance, still_where_base_has_them},
+    checks::{advance, check_model, still_where_base_has_them},
 };
 use crate::{
     checkpoint::{Cut, OffsetSpan, SourcePartition},
@@ -227,16 +227,6 @@ impl SegmentLake for MemoryLake {
         check_model(&manifest.id, &bytes)?;
         self.lock().models.entry(manifest.id.as_str().to_owned()).or_insert((manifest.clone(), bytes));
         Ok(())
-    }
-}
-
-/// Bytes that are not what the id says never enter or leave the lake.
-pub(super) fn check_model(id: &ModelId, bytes: &[u8]) -> Result<(), LakeError> {
-    let found = ModelId::of(bytes);
-    if found == *id {
-        Ok(())
-    } else {
-        Err(LakeError::Corrupt { reason: format!("the bytes of model {id} have the SHA-256 {found}") })
     }
 }
 

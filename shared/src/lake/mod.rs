@@ -1,10 +1,10 @@
 //! The door to the lake: Delta tables on an object store, models and detector states beside them.
 //!
 //! [`store`] opens the root by URL. [`SegmentLake`] is what speed closes segments with; [`delta::DeltaLake`] is the
-//! real one and [`memory::MemoryLake`] its twin; both pass `shared/tests/integration/contracts/lake.rs`. Batch encodes
+//! real one and [`memory::MemoryLake`] its twin; both pass `shared/tests/integration/contracts/lake/`. Batch encodes
 //! [`files`] by the columns of [`schema`], commits them through [`delta::DeltaLake`], and asks with SQL in a [`session`].
 
-mod advance;
+mod checks;
 pub mod delta;
 mod error;
 pub mod files;

@@ -20,7 +20,7 @@ use crate::{
     dead_letter::DeadLetter,
     lake::{
         CommitOutcome, LakeError, LakeSnapshot, LakeTable, Segment,
-        advance::{advance, still_where_base_has_them},
+        checks::{advance, still_where_base_has_them},
         files::{EncodedFile, encode_file},
         schema::{bucket_of, dead_letters_to_batch, file_schema, readings_to_batch},
     },

@@ -1,6 +1,6 @@
 //! The lake on Delta tables.
 //!
-//! A table is its log: `log` follows it commit by commit ([`TableState`] is the sum of the commits) and appends to it by
+//! A table is its log: `log` follows it commit by commit (`state` is their sum) and appends to it by
 //! put-if-absent. Each commit is checked against the state that it is put on, so a decision ("L is still where the
 //! caller saw it") can never be overtaken. `segments` is speed's side (`append` writes, `readback` reads for replays), `ingest` is batch's, [`TableFiles`] is what
 //! readers get; states and models stand beside the tables as plain objects.

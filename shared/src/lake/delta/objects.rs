@@ -8,7 +8,7 @@ use super::DeltaLake;
 use crate::{
     lake::{
         LakeError, SavedState,
-        memory::check_model,
+        checks::check_model,
         paths::{manifest_file, model_file, offset_of_state_file, state_file, state_folder},
     },
     model::{ModelId, ModelManifest},

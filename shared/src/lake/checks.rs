@@ -1,10 +1,11 @@
-//! Which L values a commit moves, decided from its segments and its base alone.
+//! What both lakes check before they take anything in: that L advances, and that a model is what its id says.
 
 use std::collections::BTreeMap;
 
 use super::{LakeError, LakeSnapshot, Segment};
 use crate::{
     checkpoint::SourcePartition,
+    model::ModelId,
     position::{Offset, StreamName},
 };
 
@@ -41,4 +42,14 @@ pub(super) fn still_where_base_has_them(
     now: &BTreeMap<SourcePartition, Offset>,
 ) -> bool {
     moved.keys().all(|key| base.closed.get(key) == now.get(key))
+}
+
+/// Bytes that are not what the id says never enter or leave the lake.
+pub(super) fn check_model(id: &ModelId, bytes: &[u8]) -> Result<(), LakeError> {
+    let found = ModelId::of(bytes);
+    if found == *id {
+        Ok(())
+    } else {
+        Err(LakeError::Corrupt { reason: format!("the bytes of model {id} have the SHA-256 {found}") })
+    }
 }
