@@ -51,7 +51,7 @@ async fn a_job_that_fails_is_recorded_and_the_others_go_on() {
 async fn a_bad_expression_is_told_before_anything_runs() {
     let room = Room::new().await;
     let config = ScheduleConfig { forecast: "often".to_owned(), ..ScheduleConfig::default() };
-    let ran = run_schedule(&room.deps, &[room.profile.clone()], &config, CancellationToken::new()).await;
+    let ran = run_schedule(&room.deps, std::slice::from_ref(&room.profile), &config, CancellationToken::new()).await;
     assert!(ran.unwrap_err()[0].starts_with("forecast = \"often\""));
     assert!(room.deps.views.recent_job_runs(&room.profile.name, 10).await.unwrap().is_empty());
 }
