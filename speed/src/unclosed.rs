@@ -2,9 +2,7 @@
 
 use std::collections::VecDeque;
 
-use kilowatch_shared::{
-    checkpoint::OffsetSpan, dead_letter::DeadLetter, position::Offset, reading::LakeReading,
-};
+use kilowatch_shared::{checkpoint::OffsetSpan, dead_letter::DeadLetter, position::Offset, reading::LakeReading};
 
 /// What a run of messages brings to the lake.
 #[derive(Debug, Default)]
@@ -21,15 +19,18 @@ impl Rows {
     /// Adds a reading.
     pub fn push_reading(&mut self, reading: LakeReading) {
         let texts = reading.reading.tags.iter().flatten().map(|tag| tag.len()).sum::<usize>();
-        let spilled = if reading.reading.measures.spilled() { size_of_val(reading.reading.measures.as_slice()) } else { 0 };
+        let spilled =
+            if reading.reading.measures.spilled() { size_of_val(reading.reading.measures.as_slice()) } else { 0 };
         self.bytes += size_of::<LakeReading>() + texts + spilled;
         self.readings.push(reading);
     }
 
     /// Adds a dead letter.
     pub fn push_dead_letter(&mut self, letter: DeadLetter) {
-        self.bytes +=
-            size_of::<DeadLetter>() + letter.raw.len() + letter.reason.len() + letter.key.as_ref().map_or(0, |key| key.len());
+        self.bytes += size_of::<DeadLetter>()
+            + letter.raw.len()
+            + letter.reason.len()
+            + letter.key.as_ref().map_or(0, |key| key.len());
         self.dead_letters.push(letter);
     }
 

@@ -208,6 +208,15 @@ impl StreamProfile {
         require((1..=1024).contains(&self.partitions), format!("partitions = {}: must be 1 to 1024", self.partitions));
         require(self.interval_secs > 0, "interval_secs = 0: must be at least 1".to_owned());
         require(!self.measures.is_empty(), "measures: at least one is needed".to_owned());
+        let (key, time) = (&self.key_field, &self.time_field);
+        require(!key.is_empty() && !time.is_empty(), "key_field and time_field: both must name a field".to_owned());
+        require(key != time, format!("key_field and time_field: both are `{key}`; a field has one meaning"));
+        for name in self.measures.iter().map(|m| &m.name).chain(&self.tags) {
+            require(
+                name != key && name != time,
+                format!("`{name}`: is the key or time field too; it is stored anyway, so leave it out here"),
+            );
+        }
         let mut names = BTreeSet::new();
         for name in self.measures.iter().map(|m| &m.name).chain(&self.tags) {
             require(

@@ -57,9 +57,11 @@ mod tests {
     fn a_bad_profile_names_every_problem_at_once() {
         let text = include_str!("../../profiles/household.toml")
             .replace("rollup_windows_secs = [3600]", "rollup_windows_secs = [7]")
+            .replace("key_field = \"device_id\"", "key_field = \"voltage\"")
             .replace("target = \"active_power\"", "target = \"activ_power\"");
         let message = StreamProfile::parse(&text, "mine.toml").unwrap_err().to_string();
         assert!(message.contains("must contain 3600"), "{message}");
+        assert!(message.contains("`voltage`: is the key or time field too"), "{message}");
         assert!(message.contains("each must divide a day"), "{message}");
         assert!(message.contains("`activ_power` is not one of the measures"), "{message}");
     }

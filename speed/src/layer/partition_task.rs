@@ -3,12 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use kilowatch_shared::{
-    checkpoint::SourcePartition,
-    clock::SharedClock,
-    log::LogError,
-    retry::Backoff,
-};
+use kilowatch_shared::{checkpoint::SourcePartition, clock::SharedClock, log::LogError, retry::Backoff};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::Instant,
@@ -301,7 +296,9 @@ impl PartitionTask {
             let lag = ends.high.get().saturating_sub(applied.get());
             self.lag = Some((Instant::now(), lag));
         }
-        let age = self.segment_opened.map_or(Duration::ZERO, |opened| (self.clock.now() - opened).to_std().unwrap_or_default());
+        let age = self
+            .segment_opened
+            .map_or(Duration::ZERO, |opened| (self.clock.now() - opened).to_std().unwrap_or_default());
         telemetry::gauges(self.worker.partition(), self.lag.map(|(_, lag)| lag), age, self.worker.unclosed_cuts());
     }
 

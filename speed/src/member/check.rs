@@ -80,15 +80,20 @@ impl PartitionWorker {
         let Some(before) = state.applied.get().checked_sub(1).map(Offset::new) else { return Ok(None) };
         let limit = ReadLimit { records: 1, bytes: usize::MAX, before: Some(state.applied) };
         match self.doors.log.read(&self.log_partition, before, limit, Duration::ZERO).await {
-            Ok(fetched) => Ok(fetched.records.first().filter(|record| record.offset == before).map(|record| {
-                (recorded.clone(), MessageHash::of(record.key.as_deref(), record.payload.as_deref()))
-            })),
+            Ok(fetched) => {
+                Ok(fetched.records.first().filter(|record| record.offset == before).map(|record| {
+                    (recorded.clone(), MessageHash::of(record.key.as_deref(), record.payload.as_deref()))
+                }))
+            }
             Err(LogError::OutOfRange { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
     fn unreadable_pins(&self, error: &serde_json::Error) -> StepError {
-        StepError::CannotJudge { partition: self.partition.clone(), reason: format!("its pins have no address: {error}") }
+        StepError::CannotJudge {
+            partition: self.partition.clone(),
+            reason: format!("its pins have no address: {error}"),
+        }
     }
 }

@@ -244,7 +244,12 @@ impl ClosePart {
             .cloned()
             .collect();
         let span = OffsetSpan { from, to: self.span.to };
-        (!rows.is_empty()).then(|| Segment { partition: self.partition.clone(), span, rows, cuts: self.cuts.within(span) })
+        (!rows.is_empty()).then(|| Segment {
+            partition: self.partition.clone(),
+            span,
+            rows,
+            cuts: self.cuts.within(span),
+        })
     }
 
     fn take_reading_segment(&mut self) -> Segment<LakeReading> {

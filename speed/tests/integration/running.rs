@@ -139,7 +139,11 @@ async fn a_stop_leaves_nothing_open_and_a_second_run_goes_on_behind_it() {
     assert!(applied >= 500, "A fell to {applied}");
     assert_eq!(bench.closed().await, applied, "the stop left messages that are applied but not in the lake");
     for partition in &bench.partitions {
-        assert_eq!(bench.views.partition(partition).await.unwrap().unwrap().owner, None, "a partition was not released");
+        assert_eq!(
+            bench.views.partition(partition).await.unwrap().unwrap().owner,
+            None,
+            "a partition was not released"
+        );
     }
 
     bench.produce(200).await;
@@ -275,9 +279,8 @@ async fn a_topic_that_was_made_again_stops_its_partition_with_the_reason() {
     run.stop().await;
 
     let partition = SourcePartition::from(&bench.partitions[0]);
-    let others: Vec<NewRecord> = (0..30)
-        .map(|minute| Message::Reading { device: 0, minute, power: Some(77) }.to_record())
-        .collect();
+    let others: Vec<NewRecord> =
+        (0..30).map(|minute| Message::Reading { device: 0, minute, power: Some(77) }.to_record()).collect();
     bench.log.put(&partition, &others).unwrap();
     let run = bench.run();
     let other = StopReason::OtherMessage { offset: Offset::new(19) };

@@ -1,11 +1,6 @@
 //! Two members, a publisher, log, lake and views in one place, stepped from outside, and the invariants over them.
 
-use std::{
-    collections::BTreeSet,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
@@ -22,8 +17,8 @@ use kilowatch_shared::{
     rollup::{RollupKey, RollupRow},
     stream::StreamProfile,
     views::{
-        BatchViews, PartitionState, Publication, PublishOutcome, ReplacedWindows, SharedViews, SpeedViews,
-        StageId, UsageQuery, sqlite::SqliteViews,
+        BatchViews, PartitionState, Publication, PublishOutcome, ReplacedWindows, SharedViews, SpeedViews, StageId,
+        UsageQuery, sqlite::SqliteViews,
     },
 };
 use kilowatch_speed::{
@@ -207,13 +202,8 @@ impl World {
             .collect();
         self.views.stage_rollups(stage, &self.profile.name, &rows).await.unwrap();
         let next = Boundary { lake_version: Some(version), partitions: snapshot.closed };
-        let publication = Publication {
-            stream: self.profile.name.clone(),
-            expected,
-            next,
-            stage,
-            replaces: ReplacedWindows::All,
-        };
+        let publication =
+            Publication { stream: self.profile.name.clone(), expected, next, stage, replaces: ReplacedWindows::All };
         self.jobs.push(Job { publication });
     }
 
@@ -390,7 +380,8 @@ impl World {
         readings.sort_by_key(|row| row.position.offset);
         let mut dead_letters = self.lake.dead_letters(&self.profile.name);
         dead_letters.sort_by_key(|row| row.position.offset);
-        let offsets = readings.iter().map(|row| row.position.offset).chain(dead_letters.iter().map(|row| row.position.offset));
+        let offsets =
+            readings.iter().map(|row| row.position.offset).chain(dead_letters.iter().map(|row| row.position.offset));
         for offset in offsets {
             assert!(held.insert(offset), "I1: the lake holds {offset} twice {when}");
         }
@@ -399,7 +390,10 @@ impl World {
         }
         assert!(readings.iter().all(|row| row.position.offset < closed), "I1: the lake holds readings above L {when}");
         for row in readings.iter().filter(|row| row.position.offset < state.applied) {
-            assert!(truth.readings.contains(row), "I1: the lake's {row:?} is not what the recorded pins make of it {when}");
+            assert!(
+                truth.readings.contains(row),
+                "I1: the lake's {row:?} is not what the recorded pins make of it {when}"
+            );
         }
         for row in dead_letters.iter().filter(|row| row.position.offset < state.applied) {
             assert!(truth.dead_letters.contains(row), "I1: {row:?} is no dead letter by the recorded pins {when}");
