@@ -4,8 +4,8 @@ use std::{io::Read, path::PathBuf};
 
 use super::IngestError;
 
-/// Four MiB are some 65,000 lines: little beside the memory that a job may take, much beside the cost of a hand-over.
-const BLOCK_BYTES: usize = 4 << 20;
+/// Two MiB are some 33,000 lines: little beside the memory that a job may take, much beside the cost of a hand-over.
+const BLOCK_BYTES: usize = 2 << 20;
 
 /// No reading is that long; a file of one endless line must not fill the memory.
 pub(super) const MAX_LINE_BYTES: usize = 1 << 20;

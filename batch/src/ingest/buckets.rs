@@ -24,15 +24,20 @@ use kilowatch_shared::{
 use super::{ParsedRows, keys::Repeat};
 use crate::BatchError;
 
-/// A file of more rows is split: some 30 MB of Parquet, which one reader thread scans in a fraction of a second.
-const MAX_FILE_ROWS: usize = 1 << 20;
+/// When rows leave the buffer.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// A bucket with so many rows makes a file.
+    file_rows: usize,
+    /// So many rows may wait, all buckets together; one over it sends the largest bucket off.
+    waiting_rows: usize,
+    /// From so many rows on, a bucket that the file seems to have left is written at once, beside the parsing.
+    worth_a_file_rows: usize,
+}
 
-/// Rows that wait for their bucket to fill, about 80 MB. A file in time order never comes near; one in random order
-/// ends in several files a bucket.
-const MAX_WAITING_ROWS: usize = 1 << 20;
-
-/// From so many rows on, a bucket that the file seems to have left is written at once, beside the parsing.
-const WORTH_A_FILE_ROWS: usize = 16 << 10;
+/// A file is about one row group, which takes some 30 MB while it is encoded; 40 MB may wait. Input in time order never
+/// comes near, input in random order ends in several files a bucket.
+const LIMITS: Limits = Limits { file_rows: 1 << 18, waiting_rows: 1 << 19, worth_a_file_rows: 16 << 10 };
 
 /// Rows of one bucket that make a file.
 #[derive(Debug)]
@@ -48,6 +53,7 @@ pub(crate) struct BucketRows {
 pub(crate) struct BucketBuffer {
     length: Bucket,
     schema: SchemaRef,
+    limits: Limits,
     waiting: BTreeMap<NaiveDate, Waiting>,
     waiting_rows: usize,
     chunk: u64,
@@ -73,6 +79,7 @@ impl BucketBuffer {
         Self {
             length: profile.bucket,
             schema: Arc::new(Schema::new(fields)),
+            limits: LIMITS,
             waiting: BTreeMap::new(),
             waiting_rows: 0,
             chunk: 0,
@@ -89,18 +96,18 @@ impl BucketBuffer {
             self.waiting_rows += batch.num_rows();
             waiting.batches.push(batch);
         }
-        let left = |waiting: &Waiting| waiting.last_chunk < self.chunk && waiting.rows >= WORTH_A_FILE_ROWS;
+        let left = |waiting: &Waiting| waiting.last_chunk < self.chunk && waiting.rows >= self.limits.worth_a_file_rows;
         let ready: Vec<NaiveDate> = self
             .waiting
             .iter()
-            .filter(|(_, waiting)| waiting.rows >= MAX_FILE_ROWS || left(waiting))
+            .filter(|(_, waiting)| waiting.rows >= self.limits.file_rows || left(waiting))
             .map(|(bucket, _)| *bucket)
             .collect();
         let mut files = Vec::new();
         for bucket in ready {
             files.extend(self.take(bucket)?);
         }
-        while self.waiting_rows > MAX_WAITING_ROWS {
+        while self.waiting_rows > self.limits.waiting_rows {
             let Some(largest) = self.waiting.iter().max_by_key(|(_, waiting)| waiting.rows).map(|(key, _)| *key) else {
                 break;
             };
@@ -197,4 +204,80 @@ impl BucketRows {
 /// Columns of this module's own making that do not fit together are a bug.
 fn misfit(error: ArrowError) -> BatchError {
     BatchError::Internal { job: "ingest", reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::{
+        array::AsArray,
+        datatypes::{Int64Type, TimestampMicrosecondType},
+    };
+    use kilowatch_shared::{lake::schema::bucket_of, position::StreamName, stream::StreamRegistry};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ingest::rows::RowsBuilder;
+
+    const DAY_MICROS: i64 = 86_400_000_000;
+
+    fn household() -> StreamProfile {
+        StreamRegistry::built_in().unwrap().find(&StreamName::parse("household").unwrap()).unwrap().clone()
+    }
+
+    /// Rows on these days since 1970, numbered from `first`.
+    fn rows(days: &[i64], first: u64) -> ParsedRows {
+        let mut rows = RowsBuilder::new(7, 0, days.len());
+        let device = rows.device("m").unwrap();
+        for (day, number) in days.iter().zip(first..) {
+            rows.push(number, device, day * DAY_MICROS);
+        }
+        rows.finish()
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_that_counts_leaves_once_in_a_file_of_its_own_bucket(
+            chunks in prop::collection::vec(prop::collection::vec((0_i64..150, prop::bool::weighted(0.1)), 0..30), 0..12),
+        ) {
+            let profile = household();
+            let limits = Limits { file_rows: 20, waiting_rows: 40, worth_a_file_rows: 8 };
+            let mut buffer = BucketBuffer { limits, ..BucketBuffer::new(&profile) };
+            let (mut files, mut expected, mut next) = (Vec::new(), Vec::new(), 1);
+            for chunk in chunks {
+                let days: Vec<i64> = chunk.iter().map(|(day, _)| *day).collect();
+                let parsed = rows(&days, next);
+                let repeats: Vec<Repeat> = (0..chunk.len())
+                    .filter(|index| chunk[*index].1)
+                    .map(|index| Repeat { index, identical: true, within_file: true })
+                    .collect();
+                let counts = (next..).zip(&chunk).filter(|(_, (_, repeated))| !repeated);
+                expected.extend(counts.map(|(number, (day, _))| (number.cast_signed(), day * DAY_MICROS)));
+                next += chunk.len() as u64;
+                files.extend(buffer.push(&parsed, &repeats).unwrap());
+                prop_assert!(buffer.waiting_rows <= limits.waiting_rows);
+            }
+            files.extend(buffer.finish().unwrap());
+            let mut found = Vec::new();
+            for file in &files {
+                let times = file.rows.column(1).as_primitive::<TimestampMicrosecondType>();
+                let numbers = file.rows.column(2).as_primitive::<Int64Type>();
+                for (number, time) in numbers.values().iter().zip(times.values()) {
+                    let instant = DateTime::from_timestamp_micros(*time).unwrap();
+                    prop_assert_eq!(bucket_of(profile.bucket, instant), file.bucket);
+                    found.push((*number, *time));
+                }
+            }
+            found.sort_unstable();
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_bucket_that_the_file_has_left_is_written_before_the_end() {
+        let limits = Limits { file_rows: 100, waiting_rows: 100, worth_a_file_rows: 3 };
+        let mut buffer = BucketBuffer { limits, ..BucketBuffer::new(&household()) };
+        assert!(buffer.push(&rows(&[0, 1, 2], 1), &[]).unwrap().is_empty());
+        let files = buffer.push(&rows(&[31, 32], 4), &[]).unwrap();
+        assert_eq!(files.iter().map(|file| file.rows.num_rows()).collect::<Vec<_>>(), [3]);
+    }
 }

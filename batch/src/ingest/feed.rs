@@ -39,8 +39,7 @@ impl Feed {
         profile: &StreamProfile,
         progress: Arc<dyn Progress>,
     ) -> Self {
-        // One block a core, besides the one that the job works on: with 4 MiB blocks of text and as much in columns,
-        // some tens of megabytes on two cores.
+        // One block a core, besides the one that the job works on: 2 MiB of text and as much in columns each.
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let (sender, blocks) = mpsc::channel(cores);
         let (file, request, profile) = (file.clone(), request.clone(), profile.clone());

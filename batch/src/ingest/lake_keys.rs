@@ -70,9 +70,10 @@ impl LakeKeys {
 /// Whether the ranges of a data file allow that it holds a key of these rows. What its writer did not say may be all.
 pub(crate) fn may_share_a_key(file: &LakeFile, rows: &ParsedRows) -> bool {
     let Some((from, to)) = rows.time_range() else { return false };
-    let times = file.stats.event_time.is_none_or(|(least, greatest)| {
-        least.timestamp_micros() <= to && from <= greatest.timestamp_micros()
-    });
+    let times = file
+        .stats
+        .event_time
+        .is_none_or(|(least, greatest)| least.timestamp_micros() <= to && from <= greatest.timestamp_micros());
     let in_range = |device: &DeviceId| {
         file.stats
             .device_id

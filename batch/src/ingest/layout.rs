@@ -1,6 +1,9 @@
 //! A header becomes the layout of every line after it.
 
-use kilowatch_shared::{position::DeviceId, stream::{StreamProfile, TimeFormat}};
+use kilowatch_shared::{
+    position::DeviceId,
+    stream::{StreamProfile, TimeFormat},
+};
 
 use super::{
     IngestError, IngestRequest,
@@ -40,13 +43,14 @@ impl TextLayout {
     ) -> Result<Self, IngestError> {
         let separator = request.separator.unwrap_or_else(|| most_frequent_separator(header));
         let names: Vec<String> = split_quoted(header, separator)
-            .map_err(|reason| IngestError::BadRequest { reason: format!("{}: header: {reason}", request.path.display()) })?
+            .map_err(|reason| IngestError::BadRequest {
+                reason: format!("{}: header: {reason}", request.path.display()),
+            })?
             .iter()
             .map(|field| String::from_utf8_lossy(field).trim().to_owned())
             .collect();
         let uci = is_uci(&names, request);
-        let slots =
-            if uci { resolve_uci(&names, request, profile)? } else { resolve(&names, request, profile)? };
+        let slots = if uci { resolve_uci(&names, request, profile)? } else { resolve(&names, request, profile)? };
         let own_offset_secs = if uci { UCI_OFFSET_SECS } else { 0 };
         Ok(Self {
             separator,

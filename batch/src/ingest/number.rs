@@ -1,8 +1,7 @@
 //! Numbers of a text file: plain decimals on a quick and exact path, everything else by the general parser.
 
 /// 10^0 to 10^15, each exact in binary64.
-const POWERS_OF_TEN: [f64; 16] =
-    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+const POWERS_OF_TEN: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
 /// Fifteen digits stay below 2^53, so the digits as an integer are exact and one division rounds correctly
 /// (Clinger 1990, "How to Read Floating Point Numbers Accurately", fast path).

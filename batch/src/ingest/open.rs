@@ -60,12 +60,7 @@ impl InputFile {
             b"PAR1" => Packing::Parquet,
             _ => Packing::Plain,
         };
-        Ok(Self {
-            path: path.to_owned(),
-            packing,
-            size_bytes: metadata.len(),
-            modified: metadata.modified().ok(),
-        })
+        Ok(Self { path: path.to_owned(), packing, size_bytes: metadata.len(), modified: metadata.modified().ok() })
     }
 
     /// The text inside, counted by the bytes of the file as they are read.
@@ -102,8 +97,7 @@ impl InputFile {
 
     /// Refuses a file that somebody wrote to since [`InputFile::look_at`]: its hash and its rows may differ.
     pub(crate) fn check_unchanged(&self) -> Result<(), IngestError> {
-        let now: Metadata =
-            std::fs::metadata(&self.path).map_err(|source| IngestError::from_io(&self.path, source))?;
+        let now: Metadata = std::fs::metadata(&self.path).map_err(|source| IngestError::from_io(&self.path, source))?;
         if now.len() == self.size_bytes && now.modified().ok() == self.modified {
             Ok(())
         } else {

@@ -101,7 +101,12 @@ impl ParquetInput {
                 Err(reason) => rows.push_bad(number, reason, describe(&batch, row).as_bytes()),
             }
         }
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for a progress bar")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "for a progress bar"
+        )]
         self.progress.advance((batch.num_rows() as f64 * self.bytes_per_row) as u64);
         Ok(Some(rows.finish()))
     }
@@ -219,7 +224,9 @@ fn read_row(
 fn read_time(values: &Values, row: usize) -> Result<i64, String> {
     let parsed = match values {
         Values::Time(column) if column.is_valid(row) => in_range(column.value(row)),
-        Values::Epoch(column, format) if column.is_valid(row) => epoch_micros(column.value(row), *format).and_then(in_range),
+        Values::Epoch(column, format) if column.is_valid(row) => {
+            epoch_micros(column.value(row), *format).and_then(in_range)
+        }
         Values::TimeText(column, format, offset_secs) => {
             let text = column.as_string::<i32>();
             let text = if text.is_valid(row) { text.value(row).as_bytes() } else { b"" };

@@ -33,14 +33,11 @@ impl HourlyStats {
             let run = (from..rows.len())
                 .take_while(|row| (rows.devices[*row], rows.times[*row].div_euclid(HOUR_MICROS)) == key)
                 .count();
-            let counted: Vec<usize> =
-                (from..from + run).filter(|row| skipped.next_if_eq(row).is_none()).collect();
+            let counted: Vec<usize> = (from..from + run).filter(|row| skipped.next_if_eq(row).is_none()).collect();
             from += run;
             let Some(device) = rows.device_names.get(key.0 as usize) else { continue };
-            let partials = self
-                .hours
-                .entry((device.clone(), key.1))
-                .or_insert_with(|| vec![Partial::EMPTY; rows.measures.len()]);
+            let partials =
+                self.hours.entry((device.clone(), key.1)).or_insert_with(|| vec![Partial::EMPTY; rows.measures.len()]);
             for (column, partial) in rows.measures.iter().zip(partials) {
                 for row in counted.iter().filter(|row| column.is_valid(**row)) {
                     partial.merge(&Partial::of(column.value(*row)));
@@ -57,7 +54,11 @@ impl HourlyStats {
         let body = StatsBody {
             stream: profile.name.as_str(),
             sha256,
-            hours: self.hours.iter().map(|((device, hour), partials)| hour_body(profile, device, *hour, partials)).collect(),
+            hours: self
+                .hours
+                .iter()
+                .map(|((device, hour), partials)| hour_body(profile, device, *hour, partials))
+                .collect(),
         };
         let mut file = BufWriter::new(File::create(&unfinished).map_err(io_error)?);
         serde_json::to_writer(&mut file, &body).map_err(|error| io_error(error.into()))?;

@@ -62,8 +62,8 @@ pub(super) fn parse_instant(field: &[u8], format: TimeFormat, offset_secs: i64) 
 pub(super) fn epoch_micros(number: f64, format: TimeFormat) -> Result<i64, NotATime> {
     let scale = if format == TimeFormat::EpochMillis { 1e3 } else { 1e6 };
     let micros = (number * scale).round();
-    // 2^52: everything in range is far below it, and below it each microsecond is a double of its own.
-    if micros.abs() < 4_503_599_627_370_496.0 * 2.0 { Ok(micros as i64) } else { Err(NotATime::OutOfRange) }
+    // 2^53: everything in range is below it, and below it each microsecond is a double of its own.
+    if micros.abs() < 9_007_199_254_740_992.0 { Ok(micros as i64) } else { Err(NotATime::OutOfRange) }
 }
 
 /// The instant itself, if a reading may have it.

@@ -5,7 +5,7 @@
 //! encoded and stored beside the parsing; nobody sees them before the commit, which fails if another file came first,
 //! and is then decided again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use chrono::{DateTime, Utc};
 use kilowatch_shared::{
@@ -17,7 +17,10 @@ use kilowatch_shared::{
     position::SourceId,
     stream::StreamProfile,
 };
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinSet, spawn_blocking},
+};
 
 use super::history::{Summary, recorded};
 use crate::{
@@ -31,8 +34,11 @@ use crate::{
 /// How often the rows are compared anew because another file was ingested meanwhile.
 const MAX_TRIES: u32 = 5;
 
-/// Data files that are encoded and stored at once, some 10 MB each.
-const FILES_AT_ONCE: usize = 2;
+/// Data files that are encoded at once, some 30 MB each at their largest: one a core.
+const ENCODERS: usize = 2;
+
+/// Data files on their way into the store, encoding included: while a store syncs some, the cores encode others.
+const FILES_AT_ONCE: usize = 4;
 
 /// Brings a file into the lake. A file that the lake knows changes nothing.
 ///
@@ -69,15 +75,18 @@ async fn run(
     request: &IngestRequest,
     progress: Arc<dyn Progress>,
 ) -> Result<IngestReport, BatchError> {
-    let started_at = deps.clock.now();
+    let (began, started_at) = (Instant::now(), deps.clock.now());
     let path = request.path.clone();
     let file = spawn_blocking(move || InputFile::look_at(&path)).await.map_err(|error| stopped(&error))??;
-    progress.begin(file.size_bytes);
     let hashing = {
         let file = file.clone();
         spawn_blocking(move || file.sha256())
     };
-    let mut feed = Some(Feed::start(&file, request, profile, Arc::clone(&progress)));
+    let start = || {
+        progress.begin(file.size_bytes);
+        Feed::start(&file, request, profile, Arc::clone(&progress))
+    };
+    let mut started = Some(start());
     let sha256 = hashing.await.map_err(|error| stopped(&error))??;
     let source = SourceId::parse(&format!("file:{sha256}"))
         .map_err(|error| BatchError::Internal { job: "ingest", reason: error.to_string() })?;
@@ -86,9 +95,9 @@ async fn run(
         let base = newest_readings(deps, profile).await?;
         let known = deps.lake.known_file(&profile.name, &sha256).await?;
         if known && request.stats.is_none() {
-            return Ok(already_ingested(deps, request, sha256, base.as_ref(), started_at));
+            return Ok(already_ingested(request, sha256, base.as_ref(), began));
         }
-        let feed = feed.take().unwrap_or_else(|| Feed::start(&file, request, profile, Arc::clone(&progress)));
+        let feed = started.take().unwrap_or_else(start);
         let mut rows = FileRows::new(deps, profile, source.clone(), base.clone(), started_at);
         rows.stats = request.stats.as_ref().map(|_| HourlyStats::default());
         // Only the statistics are wanted of a file that is there.
@@ -103,15 +112,22 @@ async fn run(
         };
         if let (Some(stats), Some(target)) = (rows.stats.take(), request.stats.clone()) {
             let (profile, sha256) = (profile.clone(), sha256.clone());
-            spawn_blocking(move || stats.write(&target, &profile, &sha256)).await.map_err(|error| stopped(&error))??;
+            spawn_blocking(move || stats.write(&target, &profile, &sha256))
+                .await
+                .map_err(|error| stopped(&error))??;
         }
         if known {
-            return Ok(already_ingested(deps, request, sha256, base.as_ref(), started_at));
+            return Ok(already_ingested(request, sha256, base.as_ref(), began));
         }
-        let ingest = FileIngest { sha256: sha256.clone(), name: request.path.display().to_string(), counts: tally.counts() };
+        let ingest =
+            FileIngest { sha256: sha256.clone(), name: request.path.display().to_string(), counts: tally.counts() };
         if tally.bad_lines() > 0 {
             let letters = tally.dead_letters(&source, started_at);
-            deps.lake.append_file_dead_letters(profile, &ingest, &letters).await?;
+            if let Err(error) = deps.lake.append_file_dead_letters(profile, &ingest, &letters).await {
+                rows.written = written;
+                rows.discard().await;
+                return Err(error.into());
+            }
         }
         let snapshot = base.as_ref().map_or_else(empty_table, TableFiles::snapshot);
         match deps.lake.append_file(profile, &snapshot, &ingest, &written).await? {
@@ -121,7 +137,7 @@ async fn run(
                 report.files = written.len() as u64;
                 report.file_bytes = written.iter().map(|file| file.size_bytes).sum();
                 tally.fill(&mut report);
-                report.seconds = seconds_since(started_at, deps);
+                report.seconds = began.elapsed().as_secs_f64();
                 tracing::info!(
                     ingest.path = %request.path.display(),
                     ingest.rows = report.rows,
@@ -158,6 +174,7 @@ struct FileRows<'a> {
     stats: Option<HourlyStats>,
     writes: bool,
     missing_rows: u64,
+    encoders: Arc<Semaphore>,
     storing: JoinSet<Result<WrittenFile, BatchError>>,
     written: Vec<WrittenFile>,
 }
@@ -181,6 +198,7 @@ impl<'a> FileRows<'a> {
             stats: None,
             writes: true,
             missing_rows: 0,
+            encoders: Arc::new(Semaphore::new(ENCODERS)),
             storing: JoinSet::new(),
             written: Vec::new(),
         }
@@ -229,11 +247,14 @@ impl<'a> FileRows<'a> {
         self.missing_rows += rows.count_missing(self.profile);
         let (lake, profile) = (Arc::clone(&self.deps.lake), self.profile.clone());
         let (source, ingested_at) = (self.source.clone(), self.ingested_at);
+        let encoders = Arc::clone(&self.encoders);
         self.storing.spawn(async move {
             let columns = profile.clone();
+            let turn = encoders.acquire_owned().await;
             let encoded = spawn_blocking(move || rows.encode(&columns, &source, ingested_at))
                 .await
                 .map_err(|error| stopped(&error))??;
+            drop(turn);
             Ok(lake.put_file(&profile, LakeTable::Readings, encoded).await?)
         });
         Ok(())
@@ -262,15 +283,14 @@ fn empty_table() -> LakeSnapshot {
 }
 
 fn already_ingested(
-    deps: &BatchDeps,
     request: &IngestRequest,
     sha256: String,
     base: Option<&TableFiles>,
-    started_at: DateTime<Utc>,
+    began: Instant,
 ) -> IngestReport {
     let version = base.map(|table| table.version);
     let mut report = blank_report(request, sha256, FileOutcome::AlreadyIngested, version);
-    report.seconds = seconds_since(started_at, deps);
+    report.seconds = began.elapsed().as_secs_f64();
     report
 }
 
@@ -299,9 +319,4 @@ fn blank_report(
         lake_version,
         seconds: 0.0,
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a duration for people")]
-fn seconds_since(started_at: DateTime<Utc>, deps: &BatchDeps) -> f64 {
-    (deps.clock.now() - started_at).num_milliseconds() as f64 / 1000.0
 }

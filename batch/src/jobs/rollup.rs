@@ -145,13 +145,11 @@ async fn run(deps: &BatchDeps, profile: &StreamProfile, request: RollupRequest) 
                 ReplacedWindows::Touched(windows.into_list())
             }
         };
-        let publication =
-            Publication { stream: profile.name.clone(), expected, next, stage: staging.stage, replaces };
+        let publication = Publication { stream: profile.name.clone(), expected, next, stage: staging.stage, replaces };
         let publishing = Instant::now();
         match deps.views.publish(&publication).await? {
             PublishOutcome::Published => {
-                report.cleared_speed_rows =
-                    deps.views.drop_seen_speed_rollups(&profile.name, deps.clock.now()).await?;
+                report.cleared_speed_rows = deps.views.drop_seen_speed_rollups(&profile.name, deps.clock.now()).await?;
                 report.publish_seconds = (staging.elapsed + publishing.elapsed()).as_secs_f64();
                 report.seconds = began.elapsed().as_secs_f64();
                 tracing::info!(

@@ -11,7 +11,7 @@ use arrow::{
     datatypes::{DataType, Field, FieldRef, Fields, Float64Type, Int64Type},
 };
 use datafusion::{
-    common::{Result, ScalarValue, internal_err, internal_datafusion_err},
+    common::{Result, ScalarValue, internal_datafusion_err, internal_err},
     logical_expr::{
         Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
         function::{AccumulatorArgs, StateFieldsArgs},

@@ -126,7 +126,11 @@ fn may_hold_one_of(file: &LakeFile, positions: &Positions) -> bool {
         .is_none_or(|(least, greatest)| positions.iter().any(|(_, _, offset)| (least..=greatest).contains(offset)))
 }
 
-async fn superseded_positions(deps: &BatchDeps, live: &TableFiles, filed: &TableFiles) -> Result<Positions, BatchError> {
+async fn superseded_positions(
+    deps: &BatchDeps,
+    live: &TableFiles,
+    filed: &TableFiles,
+) -> Result<Positions, BatchError> {
     let tables = [SessionTable { name: "live", files: live }, SessionTable { name: "filed", files: filed }];
     let session = lake_session(deps.lake.store(), &tables, &SessionLimits::default())?;
     let mut batches = session.stream(include_str!("superseded.sql")).await?;
@@ -159,9 +163,9 @@ async fn rewrite(
         marked += rows;
     }
     let Some(bucket) = file.bucket.filter(|_| marked > 0) else { return Ok(None) };
-    let encoded = spawn_blocking(move || encode_file(&schema, bucket, &batches)).await.map_err(|error| {
-        BatchError::Internal { job: "rollup", reason: format!("a worker stopped: {error}") }
-    })??;
+    let encoded = spawn_blocking(move || encode_file(&schema, bucket, &batches))
+        .await
+        .map_err(|error| BatchError::Internal { job: "rollup", reason: format!("a worker stopped: {error}") })??;
     let written = deps.lake.put_file(profile, LakeTable::Readings, encoded).await?;
     Ok(Some((written, marked)))
 }

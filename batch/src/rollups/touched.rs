@@ -69,7 +69,9 @@ impl TouchedWindows {
     /// The windows as a publication names them.
     pub(crate) fn into_list(self) -> Vec<(DeviceId, u32, DateTime<Utc>)> {
         let windows = self.windows.into_iter();
-        windows.flat_map(|((device, secs), starts)| starts.into_iter().map(move |at| (device.clone(), secs, at))).collect()
+        windows
+            .flat_map(|((device, secs), starts)| starts.into_iter().map(move |at| (device.clone(), secs, at)))
+            .collect()
     }
 }
 

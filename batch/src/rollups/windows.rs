@@ -43,11 +43,7 @@ pub(super) struct WindowColumns {
 
 impl<'a> WindowQuery<'a> {
     /// A query over these files.
-    pub(crate) fn over(
-        lake: &DeltaLake,
-        files: &TableFiles,
-        profile: &'a StreamProfile,
-    ) -> Result<Self, BatchError> {
+    pub(crate) fn over(lake: &DeltaLake, files: &TableFiles, profile: &'a StreamProfile) -> Result<Self, BatchError> {
         let readings = SessionTable { name: "readings", files };
         let session = lake_session(lake.store(), &[readings], &SessionLimits::default())?;
         session.register_aggregate(partial_of());

@@ -35,8 +35,7 @@ use kilowatch_shared::{
     views::{SharedViews, sqlite::SqliteViews},
 };
 
-pub const UCI_HEADER: &str =
-    "Date;Time;Global_active_power;Global_reactive_power;Voltage;Global_intensity;Sub_metering_1;Sub_metering_2;Sub_metering_3";
+pub const UCI_HEADER: &str = "Date;Time;Global_active_power;Global_reactive_power;Voltage;Global_intensity;Sub_metering_1;Sub_metering_2;Sub_metering_3";
 
 pub struct Room {
     pub deps: BatchDeps,

@@ -86,10 +86,9 @@ async fn a_file_that_is_mostly_garbage_is_refused_and_leaves_nothing() {
         bytes.extend_from_slice(&garbage);
     }
     let error = room.ingest(&request(&room.write("a.txt", &bytes))).await.unwrap_err();
-    assert!(
-        matches!(error, BatchError::Ingest(IngestError::TooManyBadLines { line: 3, .. })),
-        "{error}"
-    );
+    assert!(matches!(error, BatchError::Ingest(IngestError::TooManyBadLines { line: 3, .. })), "{error}");
     assert!(!error.to_string().is_empty());
-    assert!(room.deps.lake.open_table(&room.profile.name, kilowatch_shared::lake::LakeTable::Readings, None).await.is_err());
+    assert!(
+        room.deps.lake.open_table(&room.profile.name, kilowatch_shared::lake::LakeTable::Readings, None).await.is_err()
+    );
 }

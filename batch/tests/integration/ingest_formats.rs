@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int32Array, RecordBatch, StringArray, TimestampMillisecondArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int32Array, RecordBatch, StringArray, TimestampMillisecondArray,
+};
 use arrow::datatypes::Float64Type;
 use kilowatch_batch::ingest::{ColumnChoice, IngestRequest};
 use kilowatch_shared::{lake::LakeTable, position::DeviceId};
@@ -35,7 +37,10 @@ async fn a_csv_file_is_read_by_its_named_columns_with_a_device_of_its_own_on_eac
     assert_eq!((report.rows, report.bad_lines), (3, 0));
     assert_eq!(report.time_range, Some((instant("2007-01-01T00:00:00Z"), instant("2007-01-01T02:00:00Z"))));
     let batches = room
-        .query(LakeTable::Readings, "SELECT device_id, active_power, voltage, current FROM readings ORDER BY source_offset")
+        .query(
+            LakeTable::Readings,
+            "SELECT device_id, active_power, voltage, current FROM readings ORDER BY source_offset",
+        )
         .await;
     let batch = arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap();
     let devices: Vec<&str> = batch.column(0).as_string::<i32>().iter().flatten().collect();
@@ -81,7 +86,15 @@ async fn a_parquet_file_is_read_by_its_named_columns_and_a_bad_row_is_kept_as_te
         ("other", Arc::new(StringArray::from(vec!["x", "y", "z", "w"])) as ArrayRef),
         ("P", Arc::new(Float64Array::from(vec![Some(1.5), None, Some(f64::NAN), Some(2.5)]))),
         ("V", Arc::new(Int32Array::from(vec![240, 241, 242, 243]))),
-        ("t", Arc::new(TimestampMillisecondArray::from(vec![Some(first), Some(first + 60_000), Some(first + 120_000), None]))),
+        (
+            "t",
+            Arc::new(TimestampMillisecondArray::from(vec![
+                Some(first),
+                Some(first + 60_000),
+                Some(first + 120_000),
+                None,
+            ])),
+        ),
     ]);
     let mut request = named(&room, "a.parquet", &bytes, "active_power=P,voltage=V", "t");
     request.device = DeviceId::parse("m-9").unwrap();

@@ -35,8 +35,7 @@ async fn every_value_of_a_uci_file_stands_in_its_column_and_a_missing_one_is_nul
     let batch = arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap();
     assert_eq!(batch.num_rows(), 4);
     let times: Vec<i64> = batch.column(1).as_primitive::<TimestampMicrosecondType>().values().to_vec();
-    let expected =
-        ["2006-12-31T23:00:00Z", "2007-01-14T17:36:00Z", "2007-01-31T22:59:00Z", "2007-01-31T23:59:00Z"];
+    let expected = ["2006-12-31T23:00:00Z", "2007-01-14T17:36:00Z", "2007-01-31T22:59:00Z", "2007-01-31T23:59:00Z"];
     assert_eq!(times, expected.map(|text| instant(text).timestamp_micros()));
     let power: Vec<Option<f64>> = batch.column(2).as_primitive::<Float64Type>().iter().collect();
     assert_eq!(power, [Some(2.58), None, Some(2.552), Some(0.5)]);
@@ -60,9 +59,13 @@ async fn line_ends_compression_and_a_missing_last_line_end_change_no_row() {
     let unended = text.trim_end().as_bytes().to_vec();
     let two_members = [gzip(&plain[..200]), gzip(&plain[200..])].concat();
     let mut sums = Vec::new();
-    for (name, bytes) in
-        [("lf", plain.clone()), ("crlf", windows.clone()), ("unended", unended), ("gz", gzip(&windows)), ("gz2", two_members)]
-    {
+    for (name, bytes) in [
+        ("lf", plain.clone()),
+        ("crlf", windows.clone()),
+        ("unended", unended),
+        ("gz", gzip(&windows)),
+        ("gz2", two_members),
+    ] {
         let room = Room::new().await;
         let report = room.ingest_bytes(name, &bytes).await;
         assert_eq!((report.rows, report.missing_rows, report.bad_lines), (4, 2, 0), "{name}");
@@ -84,7 +87,7 @@ async fn the_device_and_the_zone_are_the_callers_choice() {
 
 #[tokio::test]
 async fn a_file_of_many_blocks_keeps_its_line_numbers() {
-    // 150,000 lines of 60 bytes are three blocks.
+    // 150,000 lines of 60 bytes are five blocks.
     let room = Room::new().await;
     let lines: Vec<String> = (0..150_000_u32)
         .map(|row| {
@@ -123,9 +126,8 @@ async fn the_statistics_file_holds_the_hours_of_the_file_and_null_where_nothing_
     let mut request = request(&room.write("h.txt", &uci(&lines)));
     request.stats = Some(room.path("stats.json"));
     room.ingest(&request).await.unwrap();
-    let read = || -> serde_json::Value {
-        serde_json::from_slice(&std::fs::read(room.path("stats.json")).unwrap()).unwrap()
-    };
+    let read =
+        || -> serde_json::Value { serde_json::from_slice(&std::fs::read(room.path("stats.json")).unwrap()).unwrap() };
     let stats = read();
     let hours = stats["hours"].as_array().unwrap();
     assert_eq!(hours.len(), 2);

@@ -95,7 +95,10 @@ impl LivePartition {
             partition: self.partition.clone(),
             span: OffsetSpan { from: self.closed, to: self.next },
             rows: std::mem::take(&mut self.rows),
-            cuts: vec![Cut { offset: self.closed, pins: self.pins.clone() }, Cut { offset: self.next, pins: self.pins.clone() }],
+            cuts: vec![
+                Cut { offset: self.closed, pins: self.pins.clone() },
+                Cut { offset: self.next, pins: self.pins.clone() },
+            ],
         };
         let outcome = room.deps.lake.append_readings(&room.profile, &base, &[segment]).await.unwrap();
         assert!(matches!(outcome, CommitOutcome::Committed(_)));

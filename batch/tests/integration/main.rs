@@ -1,6 +1,6 @@
 //! The batch jobs against a real lake and real views, both in memory.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly, and so may its helpers")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, and so may its helpers")]
 
 mod bench_room;
 mod forecast;

@@ -26,8 +26,11 @@ fn half_year() -> Option<PathBuf> {
     found
 }
 
-/// Sums by hour and measure, by a reader that shares no code with the job.
-fn independent_hours(path: &PathBuf) -> BTreeMap<(DateTime<Utc>, usize), (u64, f64, f64, f64)> {
+/// Count, sum, least and greatest value.
+type Hour = (u64, f64, f64, f64);
+
+/// Hours by start and measure, by a reader that shares no code with the job.
+fn independent_hours(path: &PathBuf) -> BTreeMap<(DateTime<Utc>, usize), Hour> {
     let mut hours = BTreeMap::new();
     let lines = BufReader::new(MultiGzDecoder::new(std::fs::File::open(path).unwrap())).lines();
     for line in lines.skip(1) {

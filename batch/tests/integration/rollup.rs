@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_batch::{
     BatchError,
+    ingest::ColumnChoice,
     jobs::rollup::{RollupOutcome, RollupRequest, rollup},
 };
 use kilowatch_shared::{
@@ -13,7 +14,7 @@ use kilowatch_shared::{
 };
 use proptest::prelude::*;
 
-use crate::bench_room::{Room, assert_same_windows, instant, minute, uci};
+use crate::bench_room::{Room, assert_same_windows, instant, minute, request, uci};
 use crate::live::LivePartition;
 
 fn key(hour: &str, measure: &str) -> RollupKey {
@@ -119,7 +120,10 @@ async fn a_lake_that_ends_between_two_cuts_is_not_published() {
     // The lake gets what the views never recorded a cut for.
     live.append(&room).await;
     let refused = rollup(&room.deps, &room.profile, &RollupRequest::default()).await.unwrap_err();
-    assert!(matches!(&refused, BatchError::Contended { reason, .. } if reason.contains("not a recorded cut")), "{refused}");
+    assert!(
+        matches!(&refused, BatchError::Contended { reason, .. } if reason.contains("not a recorded cut")),
+        "{refused}"
+    );
     assert!(room.published().await.is_empty());
     assert_eq!(room.deps.views.boundary(&room.profile.name).await.unwrap().lake_version, None);
 }
@@ -191,4 +195,36 @@ proptest! {
             assert_eq!(room.verify().await.differing(), 0);
         });
     }
+}
+
+#[tokio::test]
+async fn tags_split_the_windows_and_every_length_holds_the_same_values() {
+    let mut room = Room::new().await;
+    room.profile.tags = vec!["floor".to_owned(), "wing".to_owned(), "note".to_owned()];
+    room.profile.rollup_tags = vec!["wing".to_owned(), "floor".to_owned()];
+    room.profile.rollup_windows_secs = vec![900, 3600];
+    let mut request = request(&room.write(
+        "a.csv",
+        b"timestamp,active_power,floor,wing,note\n\
+          2007-01-01T00:00:00Z,1,4,west,x\n\
+          2007-01-01T00:10:00Z,2,4,west,y\n\
+          2007-01-01T00:20:00Z,4,4,east,\n\
+          2007-01-01T00:50:00Z,8,,east,z\n",
+    ));
+    request.columns = ColumnChoice::parse_list("active_power=active_power").unwrap();
+    room.ingest(&request).await.unwrap();
+    let report = room.rollup(false).await;
+    let published = room.published().await;
+    assert_eq!(published.len() as u64, report.partials);
+    let sum = |secs: u32, start: &str, group: &str| {
+        let key = RollupKey { window_secs: secs, group: group.to_owned(), ..key(start, "active_power") };
+        published.get(&key).map(|partial| partial.sum)
+    };
+    assert_eq!(sum(900, "2007-01-01T00:00:00Z", "west/4"), Some(3.0));
+    assert_eq!(sum(900, "2007-01-01T00:15:00Z", "east/4"), Some(4.0));
+    assert_eq!(sum(900, "2007-01-01T00:45:00Z", "east/"), Some(8.0), "a missing tag leaves its place empty");
+    assert_eq!(sum(3600, "2007-01-01T00:00:00Z", "west/4"), Some(3.0));
+    assert_eq!(sum(3600, "2007-01-01T00:00:00Z", "east/"), Some(8.0));
+    assert_eq!(published.len(), 3 + 3);
+    assert_eq!(room.verify().await.differing(), 0);
 }

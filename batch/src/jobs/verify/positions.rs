@@ -19,11 +19,7 @@ use super::VerifyReport;
 use crate::{BatchDeps, BatchError};
 
 /// Counts positions that stand more than once, and partitions that hold one at or above their L.
-pub(super) async fn compare(
-    deps: &BatchDeps,
-    table: &TableFiles,
-    report: &mut VerifyReport,
-) -> Result<(), BatchError> {
+pub(super) async fn compare(deps: &BatchDeps, table: &TableFiles, report: &mut VerifyReport) -> Result<(), BatchError> {
     if table.files.is_empty() {
         return Ok(());
     }

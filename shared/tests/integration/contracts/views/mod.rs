@@ -72,6 +72,7 @@ macro_rules! contract_of {
             publishing::touched_windows_are_replaced_and_others_stay,
             publishing::a_touched_window_disappears_in_every_measure_and_group,
             publishing::a_full_recomputation_leaves_nothing_behind,
+            publishing::pages_of_published_rows_hold_each_row_once_and_no_staged_one,
             publishing::another_stream_stays_as_it_is,
             publishing::a_stage_is_gone_after_its_publication_however_it_ended,
             publishing::rows_staged_twice_count_once,
