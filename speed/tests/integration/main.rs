@@ -7,6 +7,7 @@
     reason = "a test may fail loudly, and so may its helpers"
 )]
 
+mod backups;
 mod doubles;
 mod exactness;
 mod running;

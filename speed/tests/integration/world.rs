@@ -347,6 +347,18 @@ impl World {
         }
     }
 
+    /// Steps a close until the lake has a state of the partition; false if it ended without one.
+    pub async fn close_until_a_state_is_saved(&mut self, member: usize) -> bool {
+        for _ in 0..10 {
+            self.close_step(member).await;
+            let newest = Offset::new(u64::MAX);
+            if !self.lake.load_states(&self.partition, newest, 1).await.unwrap().is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
     // ---- what must hold ----
 
     async fn state(&self) -> Option<PartitionState> {
