@@ -16,4 +16,5 @@ pub mod training;
 
 pub use deps::BatchDeps;
 pub use error::BatchError;
+pub use jobs::history::Summary;
 pub use schedule::ScheduleConfig;

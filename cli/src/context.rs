@@ -57,8 +57,7 @@ impl Context {
     pub fn try_new(args: GlobalArgs) -> anyhow::Result<Self> {
         let environment: BTreeMap<String, String> = std::env::vars().collect();
         let file = read_config_file(args.config.as_deref())?;
-        let flags =
-            Flags { data_dir: args.data_dir, serving: args.listen.map(|listen| ServingFlags { listen }) };
+        let flags = Flags { data_dir: args.data_dir, serving: args.listen.map(|listen| ServingFlags { listen }) };
         let settings = settings::resolve(as_config_file(file.as_ref()), &environment, &flags)?;
         let mut streams = StreamRegistry::built_in()?;
         for path in &settings.stream_files {

@@ -1,8 +1,9 @@
-//! Logs to standard error: readable on a terminal, JSON otherwise.
+//! Logs to standard error, readable on a terminal and JSON otherwise; metrics for Prometheus.
 
 use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
+use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt};
 
 /// Starts logging what `filter` lets through.
@@ -19,4 +20,12 @@ pub fn init(filter: &str) -> anyhow::Result<()> {
         builder.json().flatten_event(true).init();
     }
     Ok(())
+}
+
+/// Records metrics from now on; the handle renders them.
+///
+/// # Errors
+/// Another recorder is there already.
+pub fn record_metrics() -> Result<PrometheusHandle, BuildError> {
+    PrometheusBuilder::new().install_recorder()
 }

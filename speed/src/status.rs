@@ -44,6 +44,13 @@ pub struct SpeedStatus {
 }
 
 impl SpeedStatus {
+    /// Whether every partition was found and had nothing left to apply when its log was last asked.
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
+        !self.partitions.is_empty()
+            && self.partitions.iter().all(|status| status.applied.is_some() && status.lag_records == Some(0))
+    }
+
     /// What keeps the layer from being ready, one line each; nothing if it is.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {

@@ -11,7 +11,7 @@ use kilowatch_shared::{
 use crate::{BatchDeps, BatchError};
 
 /// What a run says of itself when it ends.
-pub(crate) trait Summary {
+pub trait Summary {
     /// How it ended.
     fn status(&self) -> JobStatus;
     /// Rows that it wrote or changed.

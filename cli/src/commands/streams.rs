@@ -32,8 +32,10 @@ impl StreamsCommand {
             Self::List => {
                 let profiles: Vec<&StreamProfile> = context.streams.iter().collect();
                 output::answer(context.json, &profiles, |profiles| {
-                    let lines: Vec<String> =
-                        profiles.iter().map(|p| format!("{:16} topic {:20} {}", p.name.as_str(), p.topic, p.description)).collect();
+                    let lines: Vec<String> = profiles
+                        .iter()
+                        .map(|p| format!("{:16} topic {:20} {}", p.name.as_str(), p.topic, p.description))
+                        .collect();
                     lines.join("\n")
                 })?;
             }
@@ -47,7 +49,12 @@ impl StreamsCommand {
                 let text = std::fs::read_to_string(&file).with_context(|| format!("reading {name}"))?;
                 let profile = StreamProfile::parse(&text, &name)?;
                 output::answer(context.json, &profile, |p| {
-                    format!("{name}: stream `{}` is fine: {} measures, {} detectors", p.name, p.measures.len(), p.detectors.len())
+                    format!(
+                        "{name}: stream `{}` is fine: {} measures, {} detectors",
+                        p.name,
+                        p.measures.len(),
+                        p.detectors.len()
+                    )
                 })?;
             }
         }

@@ -23,8 +23,7 @@ impl<'a> Variables<'a> {
 
 impl Provider for Variables<'_> {
     fn metadata(&self) -> Metadata {
-        Metadata::named("variable")
-            .interpolater(|_, keys| format!("{PREFIX}{}", keys.join("__").to_ascii_uppercase()))
+        Metadata::named("variable").interpolater(|_, keys| format!("{PREFIX}{}", keys.join("__").to_ascii_uppercase()))
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {

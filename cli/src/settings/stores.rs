@@ -26,7 +26,7 @@ pub struct ViewsSettings {
 }
 
 /// Where the log is.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogSettings {
     /// An SQLite file, or `kafka://host:9092[,host:9092]`. Default `<data_dir>/log.sqlite`.
@@ -34,12 +34,18 @@ pub struct LogSettings {
     pub url: Option<String>,
     /// Generation of Kafka's topics: raise it when a topic was deleted and made again. Default 1.
     /// Variable `KILOWATCH_LOG__GENERATION`.
-    pub generation: Option<u32>,
+    pub generation: u32,
     /// Further properties for librdkafka, such as `security.protocol`. Default none.
     pub properties: BTreeMap<String, String>,
     /// Days that the embedded log keeps messages which are in the lake. Default 7.
     /// Variable `KILOWATCH_LOG__RETENTION_DAYS`.
-    pub retention_days: Option<u32>,
+    pub retention_days: u32,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { url: None, generation: 1, properties: BTreeMap::new(), retention_days: 7 }
+    }
 }
 
 impl LakeSettings {

@@ -1,0 +1,211 @@
+//! `kilowatch batch`: jobs over the whole history.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use chrono::{DateTime, FixedOffset, Utc};
+use clap::{Args, Subcommand};
+use kilowatch_batch::{
+    BatchDeps, Summary,
+    ingest::{ColumnChoice, IngestReport, IngestRequest, InputFormat},
+    jobs::{
+        forecast::{ForecastRequest, forecast},
+        ingest::ingest,
+        rollup::{RollupRequest, rollup},
+        train::{TrainReport, TrainRequest, train},
+        verify::{VerifyReport, verify},
+    },
+};
+use kilowatch_shared::{
+    model::ModelKind,
+    position::{DeviceId, StreamName},
+    stream::StreamProfile,
+};
+
+use crate::{context::Context, output, progress::FileBar, stores::Stores};
+
+/// Subcommands of `batch`.
+#[derive(Debug, Subcommand)]
+pub enum BatchCommand {
+    /// Brings a history file into the lake; a file or row that is there already changes nothing.
+    Ingest(IngestArgs),
+    /// Recomputes the windows that changed and publishes them with the boundary.
+    Rollup(RollupArgs),
+    /// Trains a model and lets it serve.
+    Train(TrainArgs),
+    /// Issues the forecast of the hours ahead.
+    Forecast(ForecastArgs),
+    /// Replays the lake and compares it with the views; exit code 1 on a difference.
+    Verify(StreamArgs),
+}
+
+/// Which stream.
+#[derive(Debug, Args)]
+pub struct StreamArgs {
+    /// The stream.
+    #[arg(long, default_value = "household")]
+    stream: StreamName,
+}
+
+/// Arguments of `ingest`.
+#[derive(Debug, Args)]
+pub struct IngestArgs {
+    /// UCI file, other CSV, or Parquet; plain or gzip.
+    file: PathBuf,
+    #[command(flatten)]
+    stream: StreamArgs,
+    /// The meter, where the file has no column for it.
+    #[arg(long, default_value = IngestRequest::DEFAULT_DEVICE)]
+    device: DeviceId,
+    /// How the file is laid out: auto, uci, csv or parquet.
+    #[arg(long, default_value = "auto")]
+    format: InputFormat,
+    /// Offset of times that name none [default: +01:00 for UCI files, else UTC].
+    #[arg(long, value_name = "+HH:MM", allow_hyphen_values = true)]
+    utc_offset: Option<FixedOffset>,
+    /// Columns whose header is not the measure's name, as active_power=Power,voltage=U.
+    #[arg(long, value_name = "NAME=HEADER,...", value_delimiter = ',')]
+    columns: Vec<ColumnChoice>,
+    /// Column of the event time [default: the profile's time field].
+    #[arg(long, value_name = "HEADER")]
+    time_column: Option<String>,
+    /// Column of the device [default: the profile's key field, if the file has it].
+    #[arg(long, value_name = "HEADER")]
+    device_column: Option<String>,
+    /// What separates fields [default: what the header has most of].
+    #[arg(long, value_name = "CHAR")]
+    separator: Option<char>,
+    /// Also writes the hourly statistics of the file as JSON.
+    #[arg(long, value_name = "FILE")]
+    stats: Option<PathBuf>,
+}
+
+impl IngestArgs {
+    fn request(self) -> anyhow::Result<IngestRequest> {
+        let separator = self
+            .separator
+            .map(|c| u8::try_from(c).with_context(|| format!("--separator {c:?}: must be one ASCII character")))
+            .transpose()?;
+        Ok(IngestRequest {
+            format: self.format,
+            columns: self.columns,
+            time_column: self.time_column,
+            device_column: self.device_column,
+            separator,
+            utc_offset: self.utc_offset,
+            stats: self.stats,
+            ..IngestRequest::new(self.file, self.device)
+        })
+    }
+}
+
+/// Arguments of `rollup`.
+#[derive(Debug, Args)]
+pub struct RollupArgs {
+    #[command(flatten)]
+    stream: StreamArgs,
+    /// All windows, not only those that changed.
+    #[arg(long)]
+    full: bool,
+}
+
+/// Arguments of `train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    stream: StreamArgs,
+    /// What to train: estimate, forecast or isolation-forest.
+    #[arg(long, value_parser = parse_kind)]
+    model: ModelKind,
+    /// Same seed and data, same model.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Only readings before this instant.
+    #[arg(long, value_name = "TIME")]
+    until: Option<DateTime<Utc>>,
+    /// Keeps the model that serves now.
+    #[arg(long)]
+    no_promote: bool,
+}
+
+/// Arguments of `forecast`.
+#[derive(Debug, Args)]
+pub struct ForecastArgs {
+    #[command(flatten)]
+    stream: StreamArgs,
+    /// Issues it as of this instant, with what was known then [default: now].
+    #[arg(long, value_name = "TIME")]
+    issued_at: Option<DateTime<Utc>>,
+}
+
+fn parse_kind(name: &str) -> Result<ModelKind, String> {
+    ModelKind::parse(name).ok_or_else(|| format!("use one of {}", ModelKind::ALL.map(ModelKind::as_str).join(", ")))
+}
+
+impl BatchCommand {
+    /// Runs the job and prints its report.
+    pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        match self {
+            Self::Ingest(args) => {
+                let (deps, profile) = opened(&args.stream, context).await?;
+                let report = ingest(&deps, &profile, &args.request()?, Arc::new(FileBar::new())).await?;
+                output::answer(context.json, &report, IngestReport::summary)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Rollup(args) => {
+                let (deps, profile) = opened(&args.stream, context).await?;
+                let report = rollup(&deps, &profile, &RollupRequest { full: args.full }).await?;
+                output::answer(context.json, &report, Summary::sentence)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Train(args) => {
+                let (deps, profile) = opened(&args.stream, context).await?;
+                let request =
+                    TrainRequest { kind: args.model, seed: args.seed, promote: !args.no_promote, until: args.until };
+                let report = train(&deps, &profile, &request).await?;
+                output::answer(context.json, &report, describe_training)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Forecast(args) => {
+                let (deps, profile) = opened(&args.stream, context).await?;
+                let request = ForecastRequest { issued_at: args.issued_at };
+                let report = forecast(&deps, &profile, &request).await?;
+                output::answer(context.json, &report, Summary::sentence)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Verify(args) => {
+                let (deps, profile) = opened(&args, context).await?;
+                let report = verify(&deps, &profile).await?;
+                output::answer(context.json, &report, describe_verification)?;
+                Ok(if report.differing() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            }
+        }
+    }
+}
+
+async fn opened(args: &StreamArgs, context: &Context) -> anyhow::Result<(BatchDeps, StreamProfile)> {
+    let profile = context.profile(&args.stream)?;
+    Ok((Stores::open(context).await?.batch(), profile))
+}
+
+/// The model, its errors, and those of what it has to beat.
+fn describe_training(report: &TrainReport) -> String {
+    let mut lines = vec![report.sentence()];
+    let held_out = report.metrics.iter().map(|metrics| ("this model", metrics));
+    let baselines = report.baselines.iter().map(|(name, metrics)| (name.as_str(), metrics));
+    for (name, metrics) in held_out.chain(baselines) {
+        lines.push(format!(
+            "  {name:32} RMSE {:.4}  MAE {:.4}  R2 {:.4}  on {} held-out rows",
+            metrics.rmse, metrics.mae, metrics.r2, metrics.rows
+        ));
+    }
+    lines.push(format!("  loaded in {:.2} s, fitted in {:.2} s", report.load_seconds, report.fit_seconds));
+    lines.join("\n")
+}
+
+fn describe_verification(report: &VerifyReport) -> String {
+    std::iter::once(report.sentence())
+        .chain(report.examples.iter().map(|example| format!("  {example}")))
+        .collect::<Vec<_>>()
+        .join("\n")
+}

@@ -1,0 +1,106 @@
+//! `kilowatch speed`: live detection from the log.
+
+use std::{
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use kilowatch_shared::{log::SharedLog, position::StreamName, stream::StreamProfile, views::SharedViews};
+use kilowatch_speed::{SpeedDeps, SpeedLayer};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    context::Context,
+    lock::DataFolderLock,
+    output::{self, grouped},
+    shutdown,
+    stores::{self, Stores},
+};
+
+/// How often a drain looks whether it is done.
+const LAG_POLL: Duration = Duration::from_millis(50);
+
+/// Subcommands of `speed`.
+#[derive(Debug, Subcommand)]
+pub enum SpeedCommand {
+    /// Runs one member until Ctrl-C.
+    Run(RunArgs),
+}
+
+/// Arguments of `speed run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The stream.
+    #[arg(long, default_value = "household")]
+    stream: StreamName,
+    /// Stops as soon as nothing is left to read, everything closed to the lake.
+    #[arg(long)]
+    until_caught_up: bool,
+}
+
+/// What a run did.
+#[derive(Debug, Serialize)]
+struct RunReport {
+    /// Messages applied by this run.
+    messages: u64,
+    /// From the start of the layer to the last segment in the lake.
+    seconds: f64,
+}
+
+impl SpeedCommand {
+    /// Runs the member.
+    pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let Self::Run(args) = self;
+        let profile = context.profile(&args.stream)?;
+        let _lock = DataFolderLock::acquire(&context.settings.data_dir)?;
+        let stop = shutdown::on_signal()?;
+        let stores = Stores::open(context).await?;
+        let log = stores::open_log(context).await?;
+        log.create_topic(&profile.topic, profile.partitions).await.context("making the topic")?;
+        let layer = layer(context, &stores, &log, vec![profile.clone()]);
+        let applied_before = applied_messages(&stores.views, &profile.name).await?;
+        let started = Instant::now();
+        let watcher = args.until_caught_up.then(|| tokio::spawn(stop_when_caught_up(Arc::clone(&layer), stop.clone())));
+        layer.run(stop.clone()).await.context("the speed layer")?;
+        if let Some(watcher) = watcher {
+            watcher.abort();
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        let messages = applied_messages(&stores.views, &profile.name).await? - applied_before;
+        let report = RunReport { messages, seconds };
+        output::answer(context.json, &report, |r| format!("{} messages in {:.1} s", grouped(r.messages), r.seconds))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The speed layer over these stores.
+pub fn layer(context: &Context, stores: &Stores, log: &SharedLog, profiles: Vec<StreamProfile>) -> Arc<SpeedLayer> {
+    let deps = SpeedDeps {
+        log: log.clone(),
+        lake: stores.lake.clone(),
+        views: stores.views.clone(),
+        clock: stores.clock.clone(),
+    };
+    Arc::new(SpeedLayer::new(deps, profiles, context.settings.speed.clone()))
+}
+
+/// Messages of a stream that the views have the effects of.
+async fn applied_messages(views: &SharedViews, stream: &StreamName) -> anyhow::Result<u64> {
+    let mut applied = 0;
+    for partition in views.known_partitions(stream).await? {
+        applied += views.partition(&partition).await?.map_or(0, |state| state.applied.get());
+    }
+    Ok(applied)
+}
+
+async fn stop_when_caught_up(layer: Arc<SpeedLayer>, stop: CancellationToken) {
+    let mut ticker = tokio::time::interval(LAG_POLL);
+    while !layer.status().is_caught_up() {
+        ticker.tick().await;
+    }
+    stop.cancel();
+}

@@ -1,0 +1,85 @@
+//! What goes on beside the layers: the simulated meter, and the clean-up of the embedded log.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use kilowatch_shared::{
+    lake::{LakeTable, SegmentLake},
+    log::SharedLog,
+    position::DeviceId,
+    stream::StreamProfile,
+};
+use kilowatch_speed::simulate::{HouseholdOptions, HouseholdSimulator};
+use tokio_util::sync::CancellationToken;
+
+use super::UpArgs;
+use crate::commands::simulate::{Plan, Sink, produce};
+
+/// The log grows by a few megabytes an hour at home; once an hour is often enough to give it back.
+const TRIM_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// The simulated meter.
+#[derive(Debug, Clone)]
+pub struct LiveOptions {
+    device: DeviceId,
+    seed: u64,
+    rate: f64,
+}
+
+impl LiveOptions {
+    /// What `up` was asked for.
+    pub fn of(args: &UpArgs) -> Self {
+        Self { device: args.device.clone(), seed: args.seed, rate: args.rate }
+    }
+}
+
+/// Sends live readings until `stop`.
+///
+/// # Errors
+/// The log fails for good.
+pub async fn simulate(
+    options: LiveOptions,
+    profile: &StreamProfile,
+    log: SharedLog,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    // Each start is another stretch of the meter's life; a seed of its own keeps the stretches from being alike.
+    let seed = options.seed.wrapping_add(Utc::now().timestamp().cast_unsigned());
+    let simulator = HouseholdSimulator::new(options.device, seed, HouseholdOptions::live());
+    let plan = Plan { from: None, interval: TimeDelta::zero(), count: None, rate: Some(options.rate) };
+    let mut sink = Sink::Log { log, topic: profile.topic.clone() };
+    produce(simulator, &plan, &mut sink, stop).await
+}
+
+/// Gives back what the lake holds and what is older than the retention; never anything at or above L.
+///
+/// # Errors
+/// None: a clean-up that fails is logged and tried again.
+pub async fn trim_log(
+    profile: &StreamProfile,
+    log: &SharedLog,
+    lake: &impl SegmentLake,
+    retention_days: u32,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut ticker = tokio::time::interval(TRIM_INTERVAL);
+    loop {
+        tokio::select! { _ = ticker.tick() => {}, () = stop.cancelled() => return Ok(()) }
+        let before = Utc::now() - TimeDelta::days(i64::from(retention_days));
+        let trimmed = async {
+            let held = lake.snapshot(&profile.name, LakeTable::Readings).await?;
+            let mut dropped = 0;
+            for (partition, closed) in &held.closed {
+                dropped += log.trim(partition, *closed, before).await?;
+            }
+            anyhow::Ok(dropped)
+        };
+        match trimmed.await {
+            Ok(0) => {}
+            Ok(dropped) => tracing::info!(log.dropped = dropped, "gave back messages that the lake holds"),
+            Err(error) => {
+                tracing::warn!(error = %format!("{error:#}"), "could not clean up the log; trying again later")
+            }
+        }
+    }
+}

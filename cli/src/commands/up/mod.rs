@@ -1,0 +1,149 @@
+//! `kilowatch up`: everything in one process.
+//!
+//! The page answers first; [`history`] fills an empty lake with the very jobs that `kilowatch batch` runs; then the
+//! speed layer, the schedule and, unless it is switched off, the [`live`] simulator go on until Ctrl-C.
+
+mod history;
+mod live;
+mod probe;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use clap::Args;
+use kilowatch_batch::schedule::run_schedule;
+use kilowatch_shared::{
+    log::SharedLog,
+    position::{DeviceId, StreamName},
+    stream::StreamProfile,
+};
+use kilowatch_speed::SpeedLayer;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::probe::SpeedProbe;
+use crate::{
+    commands::{serve, speed},
+    context::Context,
+    lock::DataFolderLock,
+    shutdown,
+    stores::{self, Stores},
+};
+
+/// A stop that takes longer than this is cut off; what was not committed is found again at the next start.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Arguments of `up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    /// The stream.
+    #[arg(long, default_value = "household")]
+    stream: StreamName,
+    /// History of your own in the UCI format, plain or gzip; without it an empty lake gets a simulated year.
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+    /// The meter of the history and of the simulator.
+    #[arg(long, default_value = "meter-0001")]
+    device: DeviceId,
+    /// Waits for readings from outside: no simulated history, no simulated meter.
+    #[arg(long)]
+    no_simulator: bool,
+    /// Readings a second of the simulated meter.
+    #[arg(long, default_value_t = 1.0)]
+    rate: f64,
+    /// Seed of the simulation.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// Runs until Ctrl-C.
+pub async fn run(args: UpArgs, context: &Context) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(args.rate.is_finite() && args.rate > 0.0, "--rate {}: must be more than 0", args.rate);
+    let profile = context.profile(&args.stream)?;
+    let _lock = DataFolderLock::acquire(&context.settings.data_dir)?;
+    let stop = shutdown::on_signal()?;
+    let stores = Stores::open(context).await?;
+    let log = stores::open_log(context).await?;
+    log.create_topic(&profile.topic, profile.partitions).await.context("making the topic")?;
+
+    let layer = speed::layer(context, &stores, &log, vec![profile.clone()]);
+    let probe = Arc::new(SpeedProbe::new(Arc::clone(&layer), stop.clone()));
+    let server = serve::application(context, &stores, log.clone(), probe)?;
+    tracing::info!("dashboard at http://{}", server.address());
+
+    // Serving outlives the others: health says "stopping" until everything is committed.
+    let serving_stop = CancellationToken::new();
+    let serving = tokio::spawn(server.run_until_stopped(serving_stop.clone()));
+
+    let filled = tokio::select! {
+        filled = history::fill(&args, &profile, &stores, &log) => filled,
+        () = stop.cancelled() => Ok(()),
+    };
+    let outcome = match filled {
+        Ok(()) => run_layers(&args, &profile, context, &stores, log, layer, &stop).await,
+        Err(error) => Err(error),
+    };
+    serving_stop.cancel();
+    serving.await.context("the server ended badly")??;
+    outcome?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Speed, schedule, clean-up and simulator, until `stop`; the first that fails stops the others.
+async fn run_layers(
+    args: &UpArgs,
+    profile: &StreamProfile,
+    context: &Context,
+    stores: &Stores,
+    log: SharedLog,
+    layer: Arc<SpeedLayer>,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mut tasks: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    let layers_stop = stop.child_token();
+    tasks.spawn({
+        let stop = layers_stop.clone();
+        async move { layer.run(stop).await.context("the speed layer") }
+    });
+    tasks.spawn({
+        let retention_days = context.settings.log.retention_days;
+        let (lake, profile, log, stop) = (stores.lake.clone(), profile.clone(), log.clone(), layers_stop.clone());
+        async move { live::trim_log(&profile, &log, lake.as_ref(), retention_days, &stop).await }
+    });
+    if !args.no_simulator {
+        let (options, profile, stop) = (live::LiveOptions::of(args), profile.clone(), layers_stop.clone());
+        tasks.spawn(async move { live::simulate(options, &profile, log, &stop).await });
+    }
+
+    // Not a task of its own: a job that runs at the stop is dropped with it, and publishes nothing half.
+    let (deps, profiles) = (stores.batch(), [profile.clone()]);
+    let schedule = run_schedule(&deps, &profiles, &context.settings.schedule, layers_stop.clone());
+    let mut outcome = Ok(());
+    tokio::select! {
+        () = stop.cancelled() => {}
+        Some(ended) = tasks.join_next() => outcome = flatten(ended),
+        ended = schedule => {
+            outcome = ended.map_err(|problems| anyhow::anyhow!("the schedule: {}", problems.join("; ")));
+        }
+    }
+    layers_stop.cancel();
+    let drained = tokio::time::timeout(STOP_DEADLINE, async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = flatten(ended) {
+                outcome = Err(error);
+            }
+        }
+    });
+    if drained.await.is_err() {
+        tracing::warn!(
+            deadline_secs = STOP_DEADLINE.as_secs(),
+            tasks.left = tasks.len(),
+            "the stop took too long; the rest is replayed at the next start"
+        );
+    }
+    outcome
+}
+
+fn flatten(ended: Result<anyhow::Result<()>, tokio::task::JoinError>) -> anyhow::Result<()> {
+    ended.context("a task ended badly")?
+}

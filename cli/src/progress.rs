@@ -1,0 +1,36 @@
+//! A bar on a terminal; silence otherwise, where the structured log speaks.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use kilowatch_batch::ingest::Progress;
+
+/// Bytes of a file, drawn; it hides itself where standard error is no terminal.
+#[derive(Debug)]
+pub struct FileBar(ProgressBar);
+
+impl FileBar {
+    /// A bar that is drawn once the job says how much there is to do.
+    pub fn new() -> Self {
+        let bar = ProgressBar::new(0);
+        if let Ok(style) = ProgressStyle::with_template("{bar:40.cyan/dim} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
+        {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+}
+
+impl Progress for FileBar {
+    fn begin(&self, total_bytes: u64) {
+        self.0.set_length(total_bytes);
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
+    }
+}
+
+impl Drop for FileBar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

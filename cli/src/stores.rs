@@ -1,0 +1,65 @@
+//! Opens lake, views and log by the settings.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kilowatch_batch::BatchDeps;
+use kilowatch_shared::{
+    clock::{SharedClock, SystemClock},
+    lake::{delta::DeltaLake, store::LakeStore},
+    log::{LogAddress, SharedLog},
+    views::{self, SharedViews},
+};
+
+use crate::context::Context;
+
+/// The three stores and the time.
+#[derive(Debug, Clone)]
+pub struct Stores {
+    /// The lake.
+    pub lake: Arc<DeltaLake>,
+    /// The views.
+    pub views: SharedViews,
+    /// What time it is.
+    pub clock: SharedClock,
+}
+
+impl Stores {
+    /// Opens lake and views, and brings the views' schema up to date.
+    ///
+    /// # Errors
+    /// An address that is wrong, or a store that cannot be reached.
+    pub async fn open(context: &Context) -> anyhow::Result<Self> {
+        let settings = &context.settings;
+        std::fs::create_dir_all(&settings.data_dir)
+            .with_context(|| format!("making the data folder {}", settings.data_dir.display()))?;
+        let store = LakeStore::open(&settings.lake.url_or_default(&settings.data_dir), &context.environment)
+            .context("opening the lake")?;
+        let clock: SharedClock = Arc::new(SystemClock);
+        let lake = DeltaLake::new(store, Arc::clone(&clock));
+        let views =
+            views::open(&settings.views.url_or_default(&settings.data_dir)).await.context("opening the views")?;
+        Ok(Self { lake: Arc::new(lake), views, clock })
+    }
+
+    /// What batch jobs work with.
+    pub fn batch(&self) -> BatchDeps {
+        BatchDeps { lake: Arc::clone(&self.lake), views: Arc::clone(&self.views), clock: Arc::clone(&self.clock) }
+    }
+}
+
+/// Opens the log.
+///
+/// # Errors
+/// An address that is wrong, or a log that cannot be reached.
+pub async fn open_log(context: &Context) -> anyhow::Result<SharedLog> {
+    let settings = &context.settings;
+    std::fs::create_dir_all(&settings.data_dir)
+        .with_context(|| format!("making the data folder {}", settings.data_dir.display()))?;
+    let mut address = LogAddress::parse(&settings.log.url_or_default(&settings.data_dir))?;
+    if let LogAddress::Kafka(config) = &mut address {
+        config.generation = settings.log.generation;
+        config.properties.clone_from(&settings.log.properties);
+    }
+    address.open(Arc::new(SystemClock)).await.context("opening the log")
+}

@@ -1,0 +1,6 @@
+//! The binary as a user runs it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests may fail loudly")]
+
+mod commands;
+mod kill;
+mod process;
