@@ -19,11 +19,7 @@ pub(super) struct CloseRequest {
 }
 
 /// Closes until nobody hands over any more, or until `give_up`: what is then on its way is left as after a crash.
-pub(super) async fn run(
-    doors: Arc<Doors>,
-    mut requests: mpsc::Receiver<CloseRequest>,
-    give_up: CancellationToken,
-) {
+pub(super) async fn run(doors: Arc<Doors>, mut requests: mpsc::Receiver<CloseRequest>, give_up: CancellationToken) {
     let mut waiting = VecDeque::new();
     loop {
         if waiting.is_empty() {

@@ -58,8 +58,7 @@ impl Supervisor {
         let (pins_sender, pins) = watch::channel(pins);
         let (closes, requests) = mpsc::channel(CLOSE_QUEUE_PARTS);
         let give_up = CancellationToken::new();
-        let closer =
-            tokio::spawn(closer::run(Arc::clone(&self.doors), requests, give_up.clone()));
+        let closer = tokio::spawn(closer::run(Arc::clone(&self.doors), requests, give_up.clone()));
 
         let mut running = BTreeMap::new();
         loop {

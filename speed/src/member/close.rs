@@ -283,7 +283,14 @@ impl PartitionWorker {
         cuts.forget_above(closable.span.to);
         let state = running.state.take_if(|state| state.offset <= closable.span.to);
         let pins = Arc::clone(&cuts.at_or_below(begins).pin_set.pins);
-        Some(ClosePart { partition: self.partition.clone(), span: closable.span, cuts, pins, rows: closable.rows, state })
+        Some(ClosePart {
+            partition: self.partition.clone(),
+            span: closable.span,
+            cuts,
+            pins,
+            rows: closable.rows,
+            state,
+        })
     }
 
     /// Takes note of how a close ended. One of an earlier claim is ignored.

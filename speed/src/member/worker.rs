@@ -108,12 +108,7 @@ pub(super) struct Running {
 impl PartitionWorker {
     /// A partition that nobody claimed yet. `pins` are those of the next segment that it opens.
     #[must_use]
-    pub fn new(
-        doors: Arc<Doors>,
-        config: Arc<SpeedConfig>,
-        partition: PartitionId,
-        pins: PinSet,
-    ) -> Self {
+    pub fn new(doors: Arc<Doors>, config: Arc<SpeedConfig>, partition: PartitionId, pins: PinSet) -> Self {
         let log_partition = SourcePartition::from(&partition);
         Self { doors, config, partition, log_partition, next_pins: pins, phase: Phase::Idle }
     }

@@ -15,18 +15,36 @@ enum Happening {
     Produce(Vec<Message>),
     Gap(u64),
     Expire,
-    Gather { member: usize, take: usize },
-    Apply { member: usize, cut: bool },
-    CloseStep { member: usize },
+    Gather {
+        member: usize,
+        take: usize,
+    },
+    Apply {
+        member: usize,
+        cut: bool,
+    },
+    CloseStep {
+        member: usize,
+    },
     /// The assigned member brings everything through as if nothing could fail.
     Settle,
-    Assign { member: usize },
-    Crash { member: usize },
-    Revoke { member: usize },
-    Abandon { member: usize },
+    Assign {
+        member: usize,
+    },
+    Crash {
+        member: usize,
+    },
+    Revoke {
+        member: usize,
+    },
+    Abandon {
+        member: usize,
+    },
     Promote(usize),
     BeginJob,
-    Publish { newest: bool },
+    Publish {
+        newest: bool,
+    },
     Housekeep,
     FailViews(Fault),
     FailLake(Fault),
