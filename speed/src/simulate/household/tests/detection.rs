@@ -13,14 +13,63 @@ use kilowatch_shared::{
 };
 
 use super::*;
-use crate::simulate::household::to_record;
+use crate::simulate::household::{
+    InjectedAnomaly::{self, Dropout, Stuck},
+    to_record,
+};
+
+/// The readings on which any of the detectors raised an alarm.
+const EITHER: &str = "either";
+
+/// Alarms on a labelled stream.
+#[derive(Debug, Default)]
+struct Scores {
+    injected_by_kind: BTreeMap<&'static str, u32>,
+    tallies: BTreeMap<String, Tally>,
+}
 
 /// True and false alarms of one detector.
 #[derive(Debug, Default)]
 struct Tally {
-    true_alarms: u32,
     false_alarms: u32,
-    found_by_kind: BTreeMap<String, u32>,
+    found_by_kind: BTreeMap<&'static str, u32>,
+}
+
+/// What a detector is worth.
+#[derive(Debug)]
+struct Quality {
+    precision: f64,
+    recall: f64,
+    recall_by_kind: BTreeMap<&'static str, f64>,
+}
+
+impl Scores {
+    fn add(&mut self, injected: Option<InjectedAnomaly>, alarms: &[&str]) {
+        let kind = injected.map(InjectedAnomaly::as_str);
+        if let Some(kind) = kind {
+            *self.injected_by_kind.entry(kind).or_default() += 1;
+        }
+        let either = (!alarms.is_empty()).then_some(EITHER);
+        for detector in alarms.iter().copied().chain(either) {
+            let tally = self.tallies.entry(detector.to_owned()).or_default();
+            match kind {
+                Some(kind) => *tally.found_by_kind.entry(kind).or_default() += 1,
+                None => tally.false_alarms += 1,
+            }
+        }
+    }
+
+    fn of(&self, detector: &str) -> Quality {
+        let tally = &self.tallies[detector];
+        let (found, injected): (u32, u32) = (tally.found_by_kind.values().sum(), self.injected_by_kind.values().sum());
+        let share = |part: u32, whole: u32| f64::from(part) / f64::from(whole);
+        let found_of = |kind: &str| tally.found_by_kind.get(kind).copied().unwrap_or_default();
+        Quality {
+            precision: share(found, found + tally.false_alarms),
+            recall: share(found, injected),
+            recall_by_kind: self.injected_by_kind.iter().map(|(kind, n)| (*kind, share(found_of(kind), *n))).collect(),
+        }
+    }
 }
 
 fn household() -> StreamProfile {
@@ -63,7 +112,27 @@ fn forest(profile: &StreamProfile) -> (Pins, ModelSet) {
 }
 
 #[test]
-fn both_detectors_find_most_of_what_they_can_see_and_seldom_cry_wolf() {
+fn the_profiles_detectors_find_most_of_what_is_injected_and_seldom_cry_wolf() {
+    let score = judged_days();
+    for detector in ["three_sigma", "isolation_forest", EITHER] {
+        println!("{detector}: {:.3?}", score.of(detector));
+    }
+    let three_sigma = score.of("three_sigma");
+    assert!(three_sigma.precision > 0.9 && three_sigma.recall > 0.72, "{three_sigma:?}");
+    let forest = score.of("isolation_forest");
+    assert!(forest.precision > 0.6 && forest.recall > 0.25, "{forest:?}");
+
+    let either = score.of(EITHER);
+    assert!(either.precision > 0.75 && either.recall > 0.75, "{either:?}");
+    // A dropout shows values that the house has at night, a stuck meter the ones that it had: neither detector is made
+    // for them, and what is found of them is luck.
+    for kind in InjectedAnomaly::ALL.into_iter().filter(|kind| !matches!(kind, Dropout | Stuck)) {
+        let recall = either.recall_by_kind[kind.as_str()];
+        assert!(recall > 0.85, "{kind}: {recall}");
+    }
+}
+
+fn judged_days() -> Scores {
     let (pins, models) = forest(&household());
     let partition = PartitionId {
         stream: pins.profile.name.clone(),
@@ -71,42 +140,12 @@ fn both_detectors_find_most_of_what_they_can_see_and_seldom_cry_wolf() {
         partition: 0,
     };
     let mut fold = PartitionFold::try_new(partition, &pins, &models).unwrap();
-    let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
-    let mut injected: BTreeMap<String, u32> = BTreeMap::new();
-    let mut total = 0_u32;
+    let mut scores = Scores::default();
     let days = minutes(HouseholdOptions::live(), 12, "2026-03-02T00:00:00Z", 21);
     for (offset, reading) in days.enumerate() {
-        total += 1;
-        let truth = reading.injected.map(|kind| kind.as_str().to_owned());
-        if let Some(kind) = &truth {
-            *injected.entry(kind.clone()).or_default() += 1;
-        }
         let Folded::Reading { anomalies, .. } = fold.fold(&record(&reading, offset as u64)) else { panic!("poison") };
-        for anomaly in anomalies {
-            let tally = tallies.entry(anomaly.verdict.detector).or_default();
-            match &truth {
-                Some(kind) => {
-                    tally.true_alarms += 1;
-                    *tally.found_by_kind.entry(kind.clone()).or_default() += 1;
-                }
-                None => tally.false_alarms += 1,
-            }
-        }
+        let alarms: Vec<&str> = anomalies.iter().map(|anomaly| anomaly.verdict.detector.as_str()).collect();
+        scores.add(reading.injected, &alarms);
     }
-    let anomalous: u32 = injected.values().sum();
-    let quality = |name: &str| {
-        let tally = &tallies[name];
-        let precision = f64::from(tally.true_alarms) / f64::from(tally.true_alarms + tally.false_alarms);
-        let recall = f64::from(tally.true_alarms) / f64::from(anomalous);
-        let false_rate = f64::from(tally.false_alarms) / f64::from(total - anomalous);
-        println!(
-            "{name}: precision {precision:.3}, recall {recall:.3}, false alarms {false_rate:.4} of normal readings"
-        );
-        println!("  found {:?} of {injected:?}", tally.found_by_kind);
-        (precision, recall)
-    };
-    let (precision, recall) = quality("three_sigma");
-    assert!(precision > 0.85 && recall > 0.55, "three-sigma: precision {precision}, recall {recall}");
-    let (precision, recall) = quality("isolation_forest");
-    assert!(precision > 0.6 && recall > 0.25, "isolation forest: precision {precision}, recall {recall}");
+    scores
 }
