@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use crate::dead_letter::excerpt;
+
 /// A text that is not the id it was meant to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} `{value}`: {rule}")]
@@ -33,7 +35,7 @@ macro_rules! text_id {
                 if valid(value) {
                     Ok(Self(value.into()))
                 } else {
-                    Err(InvalidId { what: $what, value: value.chars().take(80).collect(), rule: $rule })
+                    Err(InvalidId { what: $what, value: excerpt(value), rule: $rule })
                 }
             }
 

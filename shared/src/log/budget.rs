@@ -1,5 +1,7 @@
 //! The bounds of a read, counted down.
 
+use bytes::Bytes;
+
 use crate::{
     log::{LogRecord, ReadLimit},
     position::Offset,
@@ -39,10 +41,25 @@ impl ReadBudget {
 
 /// What a message counts against [`ReadLimit::bytes`].
 pub(super) fn weight(record: &LogRecord) -> usize {
-    weight_of(record.key.as_deref(), record.payload.as_deref())
+    let headers = record.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    [&record.key, &record.payload].into_iter().flatten().map(Bytes::len).sum::<usize>() + headers
 }
 
-/// The same of a message that is not a record yet.
-pub(super) fn weight_of(key: Option<&[u8]>, payload: Option<&[u8]>) -> usize {
-    key.map_or(0, <[u8]>::len) + payload.map_or(0, <[u8]>::len)
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn a_message_weighs_its_headers_as_well() {
+        let record = LogRecord {
+            offset: Offset::ZERO,
+            key: Some(Bytes::from_static(b"key")),
+            payload: None,
+            headers: vec![("name".to_owned(), Bytes::from(vec![0; 1000]))],
+            timestamp: DateTime::UNIX_EPOCH,
+        };
+        assert_eq!(weight(&record), 3 + 4 + 1000);
+    }
 }

@@ -69,7 +69,7 @@ pub struct Fetched {
 pub struct ReadLimit {
     /// Most messages.
     pub records: usize,
-    /// Most bytes of keys and payloads together.
+    /// Most bytes of keys, payloads and headers together.
     pub bytes: usize,
     /// Offsets at and above this one are left alone.
     pub before: Option<Offset>,

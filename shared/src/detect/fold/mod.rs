@@ -10,7 +10,7 @@ mod models;
 mod saved;
 mod seen;
 
-use chrono::{DateTime, Utc};
+use bytes::Bytes;
 
 pub use error::FoldError;
 pub use models::ModelSet;
@@ -27,7 +27,10 @@ use crate::{
     log::LogRecord,
     position::{PartitionId, SourcePosition},
     reading::{LakeReading, Reading},
-    stream::{DECODER_VERSION, DecodeError, Decoder, decode::INJECTED_HEADER},
+    stream::{
+        DECODER_VERSION, DecodeError, Decoder,
+        decode::{INJECTED_HEADER, time::nearest_in_range},
+    },
 };
 
 /// Longest name of an injected anomaly in bytes; the header is no place for anything else.
@@ -93,7 +96,9 @@ impl PartitionFold {
     /// Folds a record of the log.
     pub fn fold(&mut self, record: &LogRecord) -> Folded {
         let position = self.partition.at(record.offset);
-        let ingested_at = to_micros(record.timestamp);
+        // A Kafka producer stamps its messages itself, and one that takes microseconds for milliseconds is in the year
+        // 50000, for which the views have no text and the lake no bucket.
+        let ingested_at = nearest_in_range(record.timestamp);
         let decoded = match &record.payload {
             Some(payload) => self.decoder.decode(payload),
             None => Err(DecodeError::Tombstone),
@@ -104,10 +109,11 @@ impl PartitionFold {
                 let (is_duplicate, anomalies) = self.judge(&position, &reading);
                 Folded::Reading { reading: LakeReading { reading, position, ingested_at, is_duplicate }, anomalies }
             }
+            // Copies, for a record shares the memory of a whole run of messages, which a dead letter would keep alive.
             Err(error) => Folded::DeadLetter(DeadLetter {
                 position,
-                key: record.key.clone(),
-                raw: record.payload.clone().unwrap_or_default(),
+                key: record.key.as_deref().map(Bytes::copy_from_slice),
+                raw: record.payload.as_deref().map(Bytes::copy_from_slice).unwrap_or_default(),
                 reason: error.to_string(),
                 seen_at: ingested_at,
             }),
@@ -161,11 +167,6 @@ fn require_supported(pins: &Pins) -> Result<(), FoldError> {
         Some((what, pinned, supported)) => Err(FoldError::UnsupportedPins { what, pinned, supported }),
         None => Ok(()),
     }
-}
-
-/// The instant as the lake keeps it, so that a row read back equals the row that was written.
-fn to_micros(instant: DateTime<Utc>) -> DateTime<Utc> {
-    DateTime::from_timestamp_micros(instant.timestamp_micros()).unwrap_or(instant)
 }
 
 fn injected(record: &LogRecord) -> Option<Box<str>> {

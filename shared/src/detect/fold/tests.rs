@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
 use super::*;
@@ -269,4 +269,31 @@ fn pins_that_this_build_cannot_run_are_refused_and_change_nothing() {
     let garbage = ModelSet::from_iter([(pins.models["isolation_forest"].clone(), Bytes::from_static(b"no"))]);
     assert!(matches!(PartitionFold::try_new(partition(), &pins, &garbage), Err(FoldError::UnfitModel { .. })));
     assert_eq!((fold.save().unwrap(), fold.pins()), (before, &pins));
+}
+
+#[test]
+fn a_log_timestamp_that_no_clock_shows_becomes_the_nearest_that_lake_and_views_can_keep() {
+    let mut fold = fresh(1);
+    for (stamped, kept) in
+        [(DateTime::<Utc>::MAX_UTC, "2199-12-31T23:59:59.999999Z"), (DateTime::<Utc>::MIN_UTC, "1970-01-01T00:00:00Z")]
+    {
+        let kept: DateTime<Utc> = kept.parse().unwrap();
+        let mut message = record(0, Some(payload(1, 1, 1.0)));
+        message.timestamp = stamped;
+        let Folded::Reading { reading, .. } = fold.fold(&message) else { panic!("no reading") };
+        assert_eq!(reading.ingested_at, kept);
+        message.payload = None;
+        let Folded::DeadLetter(letter) = fold.fold(&message) else { panic!("no dead letter") };
+        assert_eq!(letter.seen_at, kept);
+    }
+}
+
+#[test]
+fn a_dead_letter_does_not_keep_the_memory_of_the_messages_around_it() {
+    let chunk = Bytes::from(vec![b'x'; 1 << 20]);
+    let message = LogRecord { key: Some(chunk.slice(0..3)), payload: Some(chunk.slice(7..20)), ..record(0, None) };
+    let Folded::DeadLetter(letter) = fresh(1).fold(&message) else { panic!("no dead letter") };
+    assert_eq!((letter.key.as_deref(), letter.raw.as_ref()), (Some(&chunk[0..3]), &chunk[7..20]));
+    let inside = chunk.as_ptr_range();
+    assert!(!inside.contains(&letter.raw.as_ptr()) && !letter.key.iter().any(|key| inside.contains(&key.as_ptr())));
 }

@@ -35,7 +35,7 @@ pub enum DecodeError {
     #[error("the payload is not a JSON object ({found}); send one object a message")]
     NotAnObject {
         /// What was found.
-        found: String,
+        found: &'static str,
     },
     /// A field that every reading needs is not there.
     #[error("field `{field}` is missing; {fix}")]

@@ -5,7 +5,7 @@
 
 mod error;
 mod object;
-mod time;
+pub(crate) mod time;
 
 use crate::{
     reading::Reading,

@@ -10,12 +10,12 @@ use smallvec::{SmallVec, smallvec};
 use super::{DecodeError, Decoder, Field, Role, time};
 use crate::{
     position::DeviceId,
-    reading::{Measures, Reading, Tags},
+    reading::{MAX_MAGNITUDE, Measures, Reading, Tags},
     stream::profile::TimeFormat,
 };
 
 const KEY_FIX: &str = "name the device by a text of 1 to 200 characters or by a whole number";
-const MEASURE_FIX: &str = "send a finite number, or null, or leave it out if it is missing";
+const MEASURE_FIX: &str = "send a finite number from -1e18 to 1e18, or null, or leave it out if it is missing";
 const TAG_FIX: &str = "send a text of at most 200 characters, a number or true or false, or leave it out";
 
 /// Longest tag in characters; a tag is a name, and a roll-up group is made of them.
@@ -37,7 +37,7 @@ pub(super) fn decode(decoder: &Decoder, text: &str) -> Result<Reading, DecodeErr
     let mut json = serde_json::Deserializer::from_str(text);
     let walked = ObjectSeed { decoder, draft: &mut draft }.deserialize(&mut json).and_then(|()| json.end());
     if let Err(error) = walked {
-        return Err(draft.explain(decoder, &error));
+        return Err(draft.explain(decoder, text, &error));
     }
     let missing = |role: &str, fix| {
         let at = usize::from(role == "time");
@@ -66,20 +66,31 @@ struct Draft {
 }
 
 impl Draft {
-    fn explain(self, decoder: &Decoder, error: &serde_json::Error) -> DecodeError {
+    fn explain(self, decoder: &Decoder, text: &str, error: &serde_json::Error) -> DecodeError {
         if let Some(problem) = self.problem {
             return problem;
         }
-        let reason = error.to_string();
         match (self.current, error.classify()) {
             // NaN, Infinity and 1e999 are no JSON, but whoever sent them wants to hear of the field.
             (Some(index), Category::Syntax | Category::Data) => {
                 let Field { name, role } = &decoder.fields[index];
+                let reason = error.to_string();
                 DecodeError::InvalidField { field: name.clone(), reason, fix: role.fix(decoder.time_format) }
             }
-            (None, Category::Data) => DecodeError::NotAnObject { found: reason },
-            _ => DecodeError::NotJson { reason },
+            (None, Category::Data) => DecodeError::NotAnObject { found: kind_of_value(text) },
+            _ => DecodeError::NotJson { reason: error.to_string() },
         }
+    }
+}
+
+/// What a JSON text is, if it is no object. serde's own words would repeat the whole of a text.
+fn kind_of_value(text: &str) -> &'static str {
+    match text.trim_start().bytes().next() {
+        Some(b'[') => "a list",
+        Some(b'"') => "a text",
+        Some(b't' | b'f') => "true or false",
+        Some(b'n') => "null",
+        _ => "a number",
     }
 }
 
@@ -215,12 +226,17 @@ impl ValueSeed<'_> {
         }
     }
 
+    fn measure<E: de::Error>(self, measure: usize, number: f64) -> Result<(), E> {
+        if number.abs() > MAX_MAGNITUDE {
+            return self.refuse(format!("{number:e} is beyond {MAX_MAGNITUDE:e}, which no meter measures"));
+        }
+        self.draft.measures[measure] = Some(number);
+        Ok(())
+    }
+
     fn whole_number<E: de::Error>(self, number: i64) -> Result<(), E> {
         match (self.decoder.fields[self.index].role, self.decoder.time_format) {
-            (Role::Measure(measure), _) => {
-                self.draft.measures[measure] = Some(number as f64);
-                Ok(())
-            }
+            (Role::Measure(measure), _) => self.measure(measure, number as f64),
             (Role::Key | Role::Tag(_), _) => self.text(&number.to_string()),
             (Role::Time, TimeFormat::EpochMillis) => self.time(time::from_millis(number)),
             (Role::Time, TimeFormat::EpochSeconds) => self.time(time::from_seconds(number as f64)),
@@ -244,17 +260,16 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<(), E> {
+        // -0.0 becomes 0.0: which of the two is a window's least value would hang on the order of its readings.
+        let number = number + 0.0;
         match (self.decoder.fields[self.index].role, self.decoder.time_format) {
             _ if !number.is_finite() => self.refuse("the number is not finite"),
-            (Role::Measure(measure), _) => {
-                self.draft.measures[measure] = Some(number);
-                Ok(())
-            }
+            (Role::Measure(measure), _) => self.measure(measure, number),
             (Role::Tag(_), _) => self.text(&number.to_string()),
             (Role::Time, TimeFormat::EpochSeconds) => self.time(time::from_seconds(number)),
             // Some producers know no other number than the float.
             _ if number.fract() == 0.0 && number.abs() <= EXACT_INTEGERS => self.whole_number(number as i64),
-            _ => self.refuse(format!("{number} is not a whole number")),
+            _ => self.refuse(format!("{number:?} is not a whole number")),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 
+use crate::dead_letter::excerpt;
+
 /// Every instant that a meter can mean lies in `[1970, 2200)`. A clock that was never set says 1, 1900 or 9999, and one
 /// such reading would open a roll-up window, a lake partition and a chart axis of centuries.
 const EARLIEST_MICROS: i64 = 0;
@@ -20,10 +22,10 @@ pub(super) fn from_text(text: &str) -> Result<DateTime<Utc>, TimeProblem> {
     let instant = match whole_utc_second(text.as_bytes()) {
         Some(instant) => instant,
         None => DateTime::parse_from_rfc3339(text)
-            .map_err(|error| (format!("`{}` is no RFC 3339 time ({error})", shorten(text)), RFC3339_FIX))?
+            .map_err(|error| (format!("`{}` is no RFC 3339 time ({error})", excerpt(text)), RFC3339_FIX))?
             .to_utc(),
     };
-    in_range(instant.timestamp_micros(), || shorten(text))
+    in_range(instant.timestamp_micros(), || excerpt(text))
 }
 
 /// Reads whole milliseconds.
@@ -35,6 +37,13 @@ pub(super) fn from_millis(millis: i64) -> Result<DateTime<Utc>, TimeProblem> {
 pub(super) fn from_seconds(seconds: f64) -> Result<DateTime<Utc>, TimeProblem> {
     // The cast saturates, so that what lies outside stays outside.
     in_range((seconds * 1e6).round() as i64, || seconds.to_string())
+}
+
+/// The nearest instant that a meter can mean, in whole microseconds: as the lake keeps it, so that a row read back
+/// equals the row that was written.
+pub(crate) fn nearest_in_range(instant: DateTime<Utc>) -> DateTime<Utc> {
+    let micros = instant.timestamp_micros().clamp(EARLIEST_MICROS, LATEST_MICROS - 1);
+    DateTime::from_timestamp_micros(micros).unwrap_or_default()
 }
 
 fn in_range(micros: i64, written: impl FnOnce() -> String) -> Result<DateTime<Utc>, TimeProblem> {
@@ -55,8 +64,4 @@ fn whole_utc_second(text: &[u8]) -> Option<DateTime<Utc>> {
     let year = i32::try_from(number(&[y1, y2, y3, y4])?).ok()?;
     let date = NaiveDate::from_ymd_opt(year, number(&[m1, m2])?, number(&[d1, d2])?)?;
     Some(date.and_hms_opt(number(&[h1, h2])?, number(&[n1, n2])?, number(&[s1, s2])?)?.and_utc())
-}
-
-fn shorten(text: &str) -> String {
-    text.chars().take(60).collect()
 }
