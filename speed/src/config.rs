@@ -24,8 +24,9 @@ pub struct SpeedConfig {
     /// Bytes in memory that end a segment early, 1024 to 4294967296. Default 64 MiB.
     /// Variable `KILOWATCH_SPEED__SEGMENT_BYTES`.
     pub segment_bytes: usize,
-    /// Bytes of rows that a partition keeps in memory until the lake has them; what is beyond is dropped and read from
-    /// the log again, 1024 to 68719476736. Default 128 MiB. Variable `KILOWATCH_SPEED__UNCLOSED_BYTES`.
+    /// Bytes of rows that a partition keeps in memory for its next closes; what is beyond is dropped and read from the
+    /// log again, 1024 to 68719476736. As much again may be in the close that is on its way. Default 128 MiB.
+    /// Variable `KILOWATCH_SPEED__UNCLOSED_BYTES`.
     pub unclosed_bytes: usize,
     /// Cuts that may wait for the lake before readiness turns red, 1 to 100000. Default 30.
     /// Variable `KILOWATCH_SPEED__UNCLOSED_CUTS_ALARM`.

@@ -21,8 +21,11 @@ pub struct RollupBuffer {
 #[derive(Debug)]
 struct DeviceRollups {
     newest: DateTime<Utc>,
-    groups: BTreeMap<Box<str>, BTreeMap<(u32, DateTime<Utc>), Box<[Partial]>>>,
+    groups: BTreeMap<Box<str>, Windows>,
 }
+
+/// Partials of all measures by length and start of the window.
+type Windows = BTreeMap<(u32, DateTime<Utc>), Box<[Partial]>>;
 
 impl RollupBuffer {
     /// Counts a reading, unless it repeats an earlier one; a repeated one still shows that its device is alive.

@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn each_way_to_fail_in_decoding_has_a_class_of_its_own() {
         let not_json = DecodeError::NotJson { reason: "x".to_owned() };
-        let not_an_object = DecodeError::NotAnObject { found: "a list".to_owned() };
+        let not_an_object = DecodeError::NotAnObject { found: "a list" };
         let missing = DecodeError::MissingField { field: "f".into(), fix: "send it" };
         let errors = [
             DecodeError::Tombstone,

@@ -2,7 +2,12 @@
 
 use std::collections::VecDeque;
 
-use kilowatch_shared::{checkpoint::OffsetSpan, dead_letter::DeadLetter, position::Offset, reading::LakeReading};
+use kilowatch_shared::{
+    checkpoint::OffsetSpan,
+    dead_letter::DeadLetter,
+    position::Offset,
+    reading::{LakeReading, Reading},
+};
 
 /// What a run of messages brings to the lake.
 #[derive(Debug, Default)]
@@ -18,10 +23,10 @@ pub struct Rows {
 impl Rows {
     /// Adds a reading.
     pub fn push_reading(&mut self, reading: LakeReading) {
-        let texts = reading.reading.tags.iter().flatten().map(|tag| tag.len()).sum::<usize>();
-        let spilled =
-            if reading.reading.measures.spilled() { size_of_val(reading.reading.measures.as_slice()) } else { 0 };
-        self.bytes += size_of::<LakeReading>() + texts + spilled;
+        let Reading { device, measures, tags, injected, .. } = &reading.reading;
+        let texts = tags.iter().chain([injected]).flatten().map(|text| text.len()).sum::<usize>();
+        let spilled = if measures.spilled() { size_of_val(measures.as_slice()) } else { 0 };
+        self.bytes += size_of::<LakeReading>() + device.as_str().len() + texts + spilled;
         self.readings.push(reading);
     }
 

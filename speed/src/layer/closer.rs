@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::member::{Close, CloseOutcome, ClosePart, CloseProgress, Doors};
 
-/// A partition waits for its outcome before it hands over more, so this is room for as many partitions.
+/// A partition waits for its outcome before it hands over more, so this is room for as many partitions; those beyond it
+/// keep their segments, within their memory cap, until there is room.
 pub(super) const CLOSE_QUEUE_PARTS: usize = 64;
 
 /// A part and where its outcome is waited for.

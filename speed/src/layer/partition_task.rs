@@ -53,6 +53,8 @@ pub(super) struct PartitionTask {
     closes: mpsc::Sender<CloseRequest>,
     stop: Stop,
     closing: Option<oneshot::Receiver<CloseOutcome>>,
+    /// When the first message came that is not applied yet.
+    batch_began: Option<Instant>,
     segment_opened: Option<DateTime<Utc>>,
     last_transaction: Instant,
     lag: Option<(Instant, u64)>,
@@ -81,6 +83,7 @@ impl PartitionTask {
             closes,
             stop,
             closing: None,
+            batch_began: None,
             segment_opened: None,
             last_transaction: Instant::now(),
             lag: None,
@@ -144,28 +147,37 @@ impl PartitionTask {
     async fn turn(&mut self) -> Result<Step, StepError> {
         let pins = self.pins.borrow_and_update().clone();
         self.worker.use_pins(pins);
-        let stop = self.stop.orderly.clone();
+        let (orderly, taken_away) = (self.stop.orderly.clone(), self.stop.taken_away.clone());
         let step = match self.worker.phase() {
-            PhaseName::Idle => {
-                self.closing = None;
-                self.worker.claim().await.map(|()| Step::Done)?
-            }
-            PhaseName::Claimed => self.worker.check().await?,
-            PhaseName::Checked => {
-                let restored = tokio::select! {
-                    restored = self.worker.restore() => restored?,
-                    () = stop.cancelled() => Step::Done,
-                };
-                self.segment_opened = Some(self.clock.now());
-                restored
-            }
             PhaseName::Running => self.batch().await?,
             PhaseName::Stopped => Step::Stopped,
+            // A step that is dropped half-way leaves the partition in its phase, so a stop need not wait for neighbours.
+            PhaseName::Idle | PhaseName::Claimed | PhaseName::Checked => tokio::select! {
+                step = self.towards_running() => step?,
+                () = orderly.cancelled() => Step::Done,
+                () = taken_away.cancelled() => Step::Done,
+            },
         };
         if step == Step::Done {
             self.show(None);
         }
         Ok(step)
+    }
+
+    async fn towards_running(&mut self) -> Result<Step, StepError> {
+        match self.worker.phase() {
+            PhaseName::Idle => {
+                self.closing = None;
+                self.worker.claim().await.map(|()| Step::Done)
+            }
+            PhaseName::Claimed => self.worker.check().await,
+            PhaseName::Checked => {
+                let restored = self.worker.restore().await?;
+                self.segment_opened = Some(self.clock.now());
+                Ok(restored)
+            }
+            PhaseName::Running | PhaseName::Stopped => Ok(Step::Done),
+        }
     }
 
     /// One window: gather, apply, look after the close.
@@ -174,7 +186,6 @@ impl PartitionTask {
         if step != Step::Done {
             return Ok(step);
         }
-        let began = Instant::now();
         let mut trouble = None;
         if !self.worker.owes_apply() {
             match self.gather().await {
@@ -190,11 +201,14 @@ impl PartitionTask {
             let (step, report) = self.worker.apply(wish).await?;
             self.last_transaction = Instant::now();
             match report {
-                Some(report) => self.applied(&report, began.elapsed()),
+                Some(report) => self.applied(&report),
                 None => return Ok(step),
             }
         }
-        self.begin_close().await;
+        // Without room the next window asks again: judging never waits for the lake.
+        if let Ok(room) = self.closes.clone().try_reserve_owned() {
+            self.begin_close(room);
+        }
         self.measure_lag(idle).await;
         trouble.map_or(Ok(Step::Done), Err)
     }
@@ -225,6 +239,7 @@ impl PartitionTask {
                 return Ok(step);
             }
             let now = Instant::now();
+            self.batch_began.get_or_insert(now);
             let end = *deadline.get_or_insert(now + self.config.window());
             if now >= end {
                 return Ok(Step::Done);
@@ -240,7 +255,8 @@ impl PartitionTask {
         }
     }
 
-    fn applied(&mut self, report: &BatchReport, took: Duration) {
+    fn applied(&mut self, report: &BatchReport) {
+        let took = self.batch_began.take().map_or(Duration::ZERO, |began| began.elapsed());
         if report.messages > 0 {
             telemetry::batch_applied(self.worker.partition(), report, took);
             let now = self.clock.now();
@@ -260,15 +276,14 @@ impl PartitionTask {
         self.worker.may_cut() && (old || self.worker.wants_cut())
     }
 
-    async fn begin_close(&mut self) {
+    fn begin_close(&mut self, room: mpsc::OwnedPermit<CloseRequest>) {
         if self.closing.is_some() {
             return;
         }
         let Some(part) = self.worker.begin_close() else { return };
         let (reply, outcome) = oneshot::channel();
         self.closing = Some(outcome);
-        // The closer ends after every partition task has; if it is gone, the outcome never comes and is asked for in vain.
-        let _closer_gone = self.closes.send(CloseRequest { part, reply }).await;
+        room.send(CloseRequest { part, reply });
     }
 
     fn take_close_outcome(&mut self) -> Step {
@@ -358,11 +373,12 @@ impl PartitionTask {
         {
             self.worker.wish_state();
             if let Some(report) = self.worker.apply(CutWish::Cut).await?.1 {
-                self.applied(&report, Duration::ZERO);
+                self.applied(&report);
             }
         }
         while self.worker.phase() == PhaseName::Running {
-            self.begin_close().await;
+            let Ok(room) = self.closes.clone().reserve_owned().await else { break };
+            self.begin_close(room);
             let Some(closing) = &mut self.closing else { break };
             let Ok(outcome) = closing.await else { break };
             self.closing = None;

@@ -62,12 +62,17 @@ impl Supervisor {
 
         let mut running = BTreeMap::new();
         loop {
-            self.follow_partitions(&mut running, &pins, &closes).await;
-            tokio::select! {
+            let refreshed = async {
+                self.follow_partitions(&mut running, &pins, &closes).await;
+                tokio::time::sleep(self.config.refresh()).await;
+                watch.look().await
+            };
+            // A neighbour that hangs must not keep a stop from being noticed.
+            let looked = tokio::select! {
                 () = self.stop.cancelled() => break,
-                () = tokio::time::sleep(self.config.refresh()) => {}
-            }
-            match watch.look().await {
+                looked = refreshed => looked,
+            };
+            match looked {
                 Ok(now) => {
                     pins_sender.send_if_modified(|before| {
                         let changed = before.id != now.id;
@@ -88,7 +93,11 @@ impl Supervisor {
     async fn start(&self, watch: &mut PinsWatch) -> Result<Option<PinSet>, SpeedError> {
         let mut delays = Backoff::patient().delays();
         loop {
-            let trouble = match self.topic_and_pins(watch).await {
+            let found = tokio::select! {
+                () = self.stop.cancelled() => return Ok(None),
+                found = self.topic_and_pins(watch) => found,
+            };
+            let trouble = match found {
                 Ok(pins) => {
                     self.board.stream_trouble(&self.profile.name, None);
                     return Ok(Some(pins));

@@ -1,15 +1,13 @@
 //! The speed layer against log, lake and views: every test drives the public steps or the running layer.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test may fail loudly, and so may its helpers"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, and so may its helpers")]
 
 mod backups;
+mod bench;
+mod closing;
 mod doubles;
 mod exactness;
+mod hostility;
 mod running;
 mod stream;
 mod truth;
