@@ -98,4 +98,24 @@ impl IngestReport {
         }
         text
     }
+
+    /// The summary, then a line for each example: what was wrong where, for the person who can mend the file.
+    #[must_use]
+    pub fn details(&self) -> String {
+        let mut text = self.summary();
+        for BadLine { line, reason } in &self.bad_line_examples {
+            text.push_str(&format!("\n  line {line}: {reason}"));
+        }
+        let conflict = |row: &RepeatedRow| {
+            let before = if row.within_file { "an earlier line of the file" } else { "the lake" };
+            format!("\n  line {}: contradicts what {before} says of {} at {}", row.line, row.device, row.event_time)
+        };
+        text.extend(self.conflicting_examples.iter().map(conflict));
+        let shown = self.bad_line_examples.len() + self.conflicting_examples.len();
+        let more = (self.bad_lines + self.conflicting_rows).saturating_sub(shown as u64);
+        if more > 0 {
+            text.push_str(&format!("\n  and {more} more"));
+        }
+        text
+    }
 }

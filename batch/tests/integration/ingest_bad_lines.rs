@@ -36,6 +36,9 @@ async fn each_kind_of_bad_line_is_reported_with_its_number_and_reason_and_kept_w
         report.bad_line_examples.iter().map(|line| (line.line, line.reason.as_str())).collect();
     let expected: Vec<(u64, &str)> = (3..).zip(bad.iter().map(|(_, reason)| *reason)).collect();
     assert_eq!(told, expected);
+    for (line, reason) in told {
+        assert!(report.details().contains(&format!("line {line}: {reason}")), "{}", report.details());
+    }
 
     let letters = room.dead_letters().await;
     assert_eq!(letters.len(), bad.len());

@@ -149,7 +149,7 @@ impl BatchCommand {
             Self::Ingest(args) => {
                 let (deps, profile) = opened(&args.stream, context).await?;
                 let report = ingest(&deps, &profile, &args.request()?, Arc::new(FileBar::new())).await?;
-                output::answer(context.json, &report, IngestReport::summary)?;
+                output::answer(context.json, &report, IngestReport::details)?;
                 Ok(ExitCode::SUCCESS)
             }
             Self::Rollup(args) => {
