@@ -19,6 +19,7 @@ mod readiness;
 mod routes;
 mod startup;
 mod state;
+mod telemetry;
 
 pub use config::ServingConfig;
 pub use error::StartError;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     assets, config::ServingConfig, error::StartError, http, pages, readiness::ReadinessProbe, routes, state::AppState,
+    telemetry,
 };
 
 /// What the serving layer works with.
@@ -73,6 +74,7 @@ impl Application {
     /// # Errors
     /// [`StartError`]: an invalid configuration, or an address that is taken or refused.
     pub fn build(deps: ServingDeps, config: ServingConfig) -> Result<Self, StartError> {
+        telemetry::describe();
         let state = AppState::try_new(deps, config).map_err(|problems| StartError::Config { problems })?;
         let asked = state.config.listen_address().map_err(|problem| StartError::Config { problems: vec![problem] })?;
         let listener = TcpListener::bind(asked).map_err(|source| match source.kind() {

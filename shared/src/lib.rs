@@ -21,3 +21,4 @@ pub mod retry;
 pub mod rollup;
 pub mod stream;
 pub mod views;
+pub mod wording;

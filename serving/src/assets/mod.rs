@@ -13,7 +13,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    http::{ApiError, ErrorCode, resource, shorten},
+    http::{ApiError, ErrorCode, READ, read, resource, shorten},
     state::AppState,
 };
 use plotly::{Packed, pack_plotly};
@@ -58,8 +58,8 @@ pub(crate) struct Assets {
 /// Declares the files.
 pub(crate) fn configure(service: &mut ServiceConfig) {
     service
-        .service(resource("/static/plotly.js", "GET").route(web::get().to(send_plotly)))
-        .service(resource("/static/{name}", "GET").route(web::get().to(send_file)));
+        .service(resource("/static/plotly.js", READ).route(read().to(send_plotly)))
+        .service(resource("/static/{name}", READ).route(read().to(send_file)));
 }
 
 async fn send_file(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, ApiError> {

@@ -1,4 +1,6 @@
-//! Reading a body within its limit.
+//! Reading a body within its limits of size and patience.
+
+use std::time::Duration;
 
 use actix_web::{HttpRequest, http::header, web};
 use bytes::{Bytes, BytesMut};
@@ -6,7 +8,11 @@ use futures::StreamExt;
 
 use super::{ApiError, ErrorCode};
 
-/// The whole body, or a refusal as soon as it is over `most_bytes`.
+/// How long a sender may pause. Any line that works at all brings something in this time, and one that sends nothing must
+/// not hold a connection and half a body for ever.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// The whole body, or a refusal as soon as it is over `most_bytes` or stands still.
 pub(crate) async fn read_body(
     request: &HttpRequest,
     mut payload: web::Payload,
@@ -30,7 +36,11 @@ pub(crate) async fn read_body(
         return Err(too_large());
     }
     let mut body = BytesMut::with_capacity(declared.unwrap_or(0));
-    while let Some(chunk) = payload.next().await {
+    let too_slow = |_| {
+        ApiError::new(ErrorCode::BodyTooSlow, format!("nothing of the body came for {} s", LONGEST_PAUSE.as_secs()))
+            .hint("send the whole body at once; nothing of it was taken")
+    };
+    while let Some(chunk) = tokio::time::timeout(LONGEST_PAUSE, payload.next()).await.map_err(too_slow)? {
         let chunk =
             chunk.map_err(|error| ApiError::new(ErrorCode::InvalidBody, format!("the body broke off: {error}")))?;
         if body.len() + chunk.len() > most_bytes {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, error::Error, fmt};
 
 use actix_web::{
-    HttpResponse, ResponseError,
+    HttpResponse, HttpResponseBuilder, ResponseError,
     http::{StatusCode, header},
 };
 use kilowatch_shared::{lake::LakeError, log::LogError, views::ViewsError};
@@ -27,6 +27,7 @@ pub(crate) enum ErrorCode {
     MethodNotAllowed,
     UnsupportedMediaType,
     TooLarge,
+    BodyTooSlow,
     QueryTooLong,
     ForeignHost,
     ViewsUnavailable,
@@ -53,6 +54,7 @@ impl ErrorCode {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::TooLarge => "too_large",
+            Self::BodyTooSlow => "body_too_slow",
             Self::QueryTooLong => "query_too_long",
             Self::ForeignHost => "foreign_host",
             Self::ViewsUnavailable => "views_unavailable",
@@ -74,6 +76,7 @@ impl ErrorCode {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::QueryTooLong => StatusCode::URI_TOO_LONG,
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::NoModel | Self::ViewsUnavailable | Self::LogUnavailable | Self::LakeUnavailable => {
@@ -95,12 +98,21 @@ pub(crate) struct ApiError {
     hint: Option<String>,
     fields: BTreeMap<String, String>,
     details: Option<Box<serde_json::Value>>,
+    allow: Option<&'static str>,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl ApiError {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, fields: BTreeMap::new(), details: None, cause: None }
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+            fields: BTreeMap::new(),
+            details: None,
+            allow: None,
+            cause: None,
+        }
     }
 
     /// A failure that the client cannot help; the cause goes to the log and not into the answer.
@@ -132,6 +144,13 @@ impl ApiError {
         self
     }
 
+    /// The methods that would have been right.
+    #[must_use]
+    pub fn allow(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
     #[must_use]
     fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
@@ -158,13 +177,21 @@ impl ApiError {
         self.hint.as_deref()
     }
 
+    /// The beginning of an answer, for programs and people alike: status and headers.
+    pub fn head(&self) -> HttpResponseBuilder {
+        let mut head = HttpResponse::build(self.code.status());
+        if self.code.status() == StatusCode::SERVICE_UNAVAILABLE {
+            head.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECS));
+        }
+        if let Some(methods) = self.allow {
+            head.insert_header((header::ALLOW, methods));
+        }
+        head
+    }
+
     /// The answer for a program.
     pub fn to_response(&self, request_id: &str) -> HttpResponse {
-        let mut response = HttpResponse::build(self.code.status());
-        if self.code.status() == StatusCode::SERVICE_UNAVAILABLE {
-            response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECS));
-        }
-        response.json(Envelope {
+        self.head().json(Envelope {
             error: ErrorBody {
                 code: self.code.as_str(),
                 message: self.public_message(request_id),

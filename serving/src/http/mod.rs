@@ -11,7 +11,7 @@ mod observe;
 mod params;
 pub(crate) mod timestamp;
 
-use actix_web::{HttpRequest, Resource, web};
+use actix_web::{HttpRequest, Resource, Route, guard, web};
 
 pub(crate) use body::read_body;
 pub(crate) use error::{ApiError, ErrorCode};
@@ -24,14 +24,22 @@ pub(crate) async fn not_found(request: HttpRequest) -> Result<&'static str, ApiE
         .hint("the routes are listed in docs/API.md; the dashboard is at /"))
 }
 
-/// A resource that names its methods to whoever uses another one.
-pub(crate) fn resource(path: &'static str, methods: &'static str) -> Resource {
+/// A resource that names its methods, as the header `Allow` lists them, to whoever uses another one.
+pub(crate) fn resource(path: &'static str, allow: &'static str) -> Resource {
     web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
+        let message = format!("{path} does not take {}", shorten(request.method().as_str()));
         Err::<&'static str, _>(
-            ApiError::new(ErrorCode::MethodNotAllowed, format!("{} does not take {}", path, request.method()))
-                .hint(format!("use {methods}")),
+            ApiError::new(ErrorCode::MethodNotAllowed, message).hint(format!("use {allow}")).allow(allow),
         )
     }))
+}
+
+/// Methods of what can only be read.
+pub(crate) const READ: &str = "GET, HEAD";
+
+/// A route of those methods: HEAD is GET whose answer is left without its body by the framework.
+pub(crate) fn read() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 /// At most eighty characters of a text that a client sent, for a message.

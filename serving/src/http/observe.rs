@@ -16,7 +16,7 @@ use actix_web::{
 use uuid::Uuid;
 
 use super::{ApiError, ErrorCode, headers, host};
-use crate::{pages, state::AppState};
+use crate::{pages, state::AppState, telemetry};
 
 /// Longest query that is read: every parameter at its limit fits three times.
 const MAX_QUERY_BYTES: usize = 4096;
@@ -56,7 +56,7 @@ pub(crate) async fn observe(
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
-    record(&response, started);
+    telemetry::request_answered(route(response.request()), response.status().as_u16(), started.elapsed());
     Ok(response)
 }
 
@@ -128,12 +128,4 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 /// The pattern and not the path: a scan of unknown paths must not make new time series.
 fn route(request: &HttpRequest) -> String {
     request.match_pattern().unwrap_or_else(|| "unmatched".to_owned())
-}
-
-fn record(response: &ServiceResponse<BoxBody>, started: Instant) {
-    let route = route(response.request());
-    let status = response.status().as_u16().to_string();
-    metrics::counter!("kilowatch_http_requests_total", "route" => route.clone(), "status" => status).increment(1);
-    metrics::histogram!("kilowatch_http_request_duration_seconds", "route" => route)
-        .record(started.elapsed().as_secs_f64());
 }

@@ -1,7 +1,7 @@
 //! What every page has around its content.
 
 use chrono::FixedOffset;
-use kilowatch_shared::{position::DeviceId, stream::StreamProfile};
+use kilowatch_shared::{position::DeviceId, stream::StreamProfile, wording::counted};
 
 use super::format;
 use crate::{
@@ -52,7 +52,7 @@ pub(super) struct LivePill {
 impl From<StreamLiveState> for LivePill {
     fn from(live: StreamLiveState) -> Self {
         let lag = live.lag_messages.filter(|lag| *lag > 0);
-        let detail = lag.map(|lag| format!("{} messages behind", format::count(lag))).unwrap_or_default();
+        let detail = lag.map(|lag| format!("{} behind", counted(lag, "message"))).unwrap_or_default();
         match live.state {
             LiveState::Live => Self { class: "is-live", label: "Live", detail },
             LiveState::Starting => Self { class: "is-starting", label: "Starting", detail },

@@ -26,7 +26,7 @@ pub(crate) fn error_page(error: &ApiError, request_id: &str) -> HttpResponse {
         request_id,
     };
     match page.render() {
-        Ok(html) => HttpResponse::build(status).content_type(ContentType::html()).body(html),
+        Ok(html) => error.head().content_type(ContentType::html()).body(html),
         Err(_) => error.to_response(request_id),
     }
 }

@@ -1,6 +1,7 @@
 //! Numbers and instants for people.
 
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
+use kilowatch_shared::wording::grouped;
 
 /// A true minus sign, as wide as a digit.
 const MINUS: char = '−';
@@ -28,7 +29,7 @@ pub(super) fn value(number: f64) -> String {
         String::new()
     };
     let point = if fraction.is_empty() { "" } else { "." };
-    format!("{sign}{}{point}{fraction}", group(whole))
+    format!("{sign}{}{point}{fraction}", whole.parse().map_or_else(|_| whole.to_owned(), grouped))
 }
 
 /// The same without zeros at the end, for a bound inside a sentence: 0.2, 80.
@@ -38,22 +39,6 @@ pub(super) fn bound(number: f64) -> String {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,
     }
-}
-
-/// A whole number in groups of three digits.
-pub(super) fn count(number: u64) -> String {
-    group(&number.to_string())
-}
-
-fn group(digits: &str) -> String {
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 /// A share as a percentage; one that is not whole is never shown as 100 %.
@@ -107,7 +92,6 @@ mod tests {
             [0.0, 0.0421, 1.529, -12.34, 241.97, 12345.6, -0.0001, f64::INFINITY].map(value).into();
         assert_eq!(shown, ["0", "0.042", "1.53", "−12.3", "242", "12,346", "0.000", "–"]);
         assert_eq!([0.2, 80.0, 100.0, -1.5].map(bound), ["0.2", "80", "100", "−1.5"]);
-        assert_eq!([0, 999, 1000, 2_075_259].map(count), ["0", "999", "1,000", "2,075,259"]);
     }
 
     #[test]

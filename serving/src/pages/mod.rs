@@ -18,21 +18,21 @@ use actix_web::{
 };
 use askama::Template;
 
-use crate::http::{ApiError, resource};
+use crate::http::{ApiError, READ, read, resource};
 
 pub(crate) use error::error_page;
 
 /// Declares the pages.
 pub(crate) fn configure(service: &mut ServiceConfig) {
     service
-        .service(resource("/", "GET").route(web::get().to(dashboard::show_dashboard)))
-        .service(resource("/anomalies", "GET").route(web::get().to(anomalies::show_anomalies)))
+        .service(resource("/", READ).route(read().to(dashboard::show_dashboard)))
+        .service(resource("/anomalies", READ).route(read().to(anomalies::show_anomalies)))
         .service(
-            resource("/predict", "GET, or POST with a form")
-                .route(web::get().to(predict::show_form))
+            resource("/predict", "GET, HEAD, POST")
+                .route(read().to(predict::show_form))
                 .route(web::post().to(predict::submit_form)),
         )
-        .service(resource("/system", "GET").route(web::get().to(system::show_system)));
+        .service(resource("/system", READ).route(read().to(system::show_system)));
 }
 
 fn render(page: &impl Template) -> Result<HttpResponse, ApiError> {

@@ -9,6 +9,7 @@ use kilowatch_shared::{
     model::RegressionMetrics,
     stream::StreamProfile,
     views::{BoundaryInfo, LayerCounts, ServedModel},
+    wording::{counted, grouped},
 };
 
 use super::{
@@ -97,7 +98,7 @@ pub(super) async fn show_system(request: HttpRequest, state: web::Data<AppState>
         partitions: boundary
             .partitions
             .into_iter()
-            .map(|(partition, offset)| (String::from(partition), format::count(offset.get())))
+            .map(|(partition, offset)| (String::from(partition), grouped(offset.get())))
             .collect(),
         models: models.into_iter().map(|served| ModelRow::new(served, profile, zone)).collect(),
         jobs: jobs.into_iter().map(|run| JobRow::new(run, zone)).collect(),
@@ -111,7 +112,7 @@ fn stamp(at: DateTime<Utc>, now: DateTime<Utc>, zone: FixedOffset) -> String {
 }
 
 fn figures(counts: LayerCounts) -> Vec<Figure> {
-    let figure = |label, value, detail| Figure { label, value: format::count(value), detail };
+    let figure = |label, value, detail| Figure { label, value: grouped(value), detail };
     vec![
         figure("Live readings", counts.speed.readings, "counted by speed, ever"),
         figure("Duplicates", counts.speed.duplicates, "same device and time, counted once"),
@@ -142,8 +143,8 @@ impl ModelRow {
             id: format::short_id(manifest.id.as_str()),
             since: format::table_time(since, zone),
             trained_on: format!(
-                "{} rows, {} to {}",
-                format::count(manifest.train_rows),
+                "{}, {} to {}",
+                counted(manifest.train_rows, "row"),
                 manifest.train_from.with_timezone(&zone).date_naive(),
                 manifest.train_until.with_timezone(&zone).date_naive(),
             ),
@@ -165,7 +166,7 @@ impl JobRow {
             } else {
                 format!("{}.{} s", took_ms / 1000, took_ms % 1000 / 100)
             },
-            rows: format::count(run.rows),
+            rows: grouped(run.rows),
             job: run.job,
             message: run.message,
         }

@@ -19,31 +19,34 @@ pub(crate) mod usage;
 use actix_web::web::{self, ServiceConfig};
 use serde::Serialize;
 
-use crate::{http::resource, provenance::Provenance};
+use crate::{
+    http::{READ, read, resource},
+    provenance::Provenance,
+};
 
 /// Declares every route.
 pub(crate) fn configure(service: &mut ServiceConfig) {
     service
-        .service(resource("/api/anomalies", "GET").route(web::get().to(anomalies::list_anomalies)))
-        .service(resource("/api/usage", "GET").route(web::get().to(usage::list_usage)))
-        .service(resource("/api/forecasts", "GET").route(web::get().to(forecasts::find_forecast)))
-        .service(resource("/api/model_info", "GET").route(web::get().to(model_info::find_model_info)))
-        .service(resource("/api/counts", "GET").route(web::get().to(counts::find_counts)))
+        .service(resource("/api/anomalies", READ).route(read().to(anomalies::list_anomalies)))
+        .service(resource("/api/usage", READ).route(read().to(usage::list_usage)))
+        .service(resource("/api/forecasts", READ).route(read().to(forecasts::find_forecast)))
+        .service(resource("/api/model_info", READ).route(read().to(model_info::find_model_info)))
+        .service(resource("/api/counts", READ).route(read().to(counts::find_counts)))
         .service(
-            resource("/api/predict", "GET with a query, or POST with a JSON object")
-                .route(web::get().to(predict::estimate_by_query))
+            resource("/api/predict", "GET, HEAD, POST")
+                .route(read().to(predict::estimate_by_query))
                 .route(web::post().to(predict::estimate_by_body)),
         )
-        .service(resource("/api/devices", "GET").route(web::get().to(devices::list_devices)))
-        .service(resource("/api/streams", "GET").route(web::get().to(streams::list_streams)))
-        .service(resource("/api/dead_letters", "GET").route(web::get().to(dead_letters::list_dead_letters)))
-        .service(resource("/api/jobs", "GET").route(web::get().to(jobs::list_jobs)))
+        .service(resource("/api/devices", READ).route(read().to(devices::list_devices)))
+        .service(resource("/api/streams", READ).route(read().to(streams::list_streams)))
+        .service(resource("/api/dead_letters", READ).route(read().to(dead_letters::list_dead_letters)))
+        .service(resource("/api/jobs", READ).route(read().to(jobs::list_jobs)))
         .service(resource("/api/readings", "POST").route(web::post().to(readings::append_readings)))
         .service(resource("/api/reload_model", "POST").route(web::post().to(models::reload_model)))
-        .service(resource("/reload_model", "GET").route(web::get().to(models::reload_model)))
-        .service(resource("/healthz", "GET").route(web::get().to(health::find_liveness)))
-        .service(resource("/readyz", "GET").route(web::get().to(health::find_readiness)))
-        .service(resource("/metrics", "GET").route(web::get().to(metrics::render_metrics)));
+        .service(resource("/reload_model", READ).route(read().to(models::reload_model)))
+        .service(resource("/healthz", READ).route(read().to(health::find_liveness)))
+        .service(resource("/readyz", READ).route(read().to(health::find_readiness)))
+        .service(resource("/metrics", READ).route(read().to(metrics::render_metrics)));
 }
 
 /// A list and where it comes from.

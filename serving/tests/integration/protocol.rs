@@ -49,7 +49,20 @@ async fn a_wrong_method_is_told_the_right_one() {
     let app = TestApp::start().await;
     let refused = app.post("/api/anomalies", "application/json", "{}").await;
     assert_eq!((refused.status, refused.code().as_str()), (405, "method_not_allowed"));
-    assert_eq!(refused.json()["error"]["hint"], "use GET");
+    assert_eq!(refused.json()["error"]["hint"], "use GET, HEAD");
+    assert_eq!(refused.header("allow"), "GET, HEAD");
+    let asked = app.send(Method::OPTIONS, "/api/readings", &[("accept", "text/html")], "").await;
+    assert_eq!((asked.status, asked.header("allow")), (405, "POST"));
+}
+
+#[tokio::test]
+async fn a_look_at_the_head_alone_is_a_get_without_its_body() {
+    let app = TestApp::start().await;
+    for path in ["/", "/api/counts", "/healthz", "/metrics", "/static/app.css"] {
+        let head = app.send(Method::HEAD, path, &[], "").await;
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+        assert_eq!(head.header("content-type"), app.get(path).await.header("content-type"), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use kilowatch_shared::{
     position::DeviceId,
     stream::StreamProfile,
     views::{AnomalyFilter, BoundaryInfo},
+    wording::{counted, grouped},
 };
 
 use self::tiles::{Tile, TileInputs, tiles};
@@ -64,7 +65,7 @@ struct ForecastTable {
     model: String,
     level: String,
     lake_version: i64,
-    hours: usize,
+    horizon: String,
     rows: Vec<ForecastRow>,
 }
 
@@ -167,7 +168,7 @@ impl UsageRow {
             mean: window.mean.map(format::value).unwrap_or_default(),
             min: format::value(window.min),
             max: format::value(window.max),
-            count: format::count(window.count),
+            count: grouped(window.count),
             complete: window.completeness.map_or_else(|| "–".to_owned(), format::percent),
             layer: Layer::of(window.batch_count > 0, window.speed_count > 0).as_str(),
         }
@@ -181,7 +182,7 @@ impl ForecastTable {
             model: format::short_id(vintage.model_id.as_str()),
             level: format::percent(vintage.interval_level),
             lake_version: vintage.lake_version,
-            hours: vintage.points.len(),
+            horizon: counted(vintage.points.len() as u64, "hour"),
             rows: vintage
                 .points
                 .iter()

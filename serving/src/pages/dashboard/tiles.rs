@@ -4,6 +4,7 @@ use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use kilowatch_shared::{
     anomaly::Severity,
     views::{AnomalyPage, ServedModel},
+    wording::{counted, grouped},
 };
 
 use super::format;
@@ -43,7 +44,7 @@ fn readings_today(inputs: &TileInputs<'_>) -> Tile {
     let complete = today.and_then(|day| day.completeness);
     Tile {
         label: "Readings today".to_owned(),
-        value: format::count(today.map_or(0, |day| day.count)),
+        value: grouped(today.map_or(0, |day| day.count)),
         unit: String::new(),
         detail: complete
             .map(|share| format!("{} complete since midnight", format::percent(share)))
@@ -54,11 +55,11 @@ fn readings_today(inputs: &TileInputs<'_>) -> Tile {
 fn anomalies_of_a_day(page: &AnomalyPage) -> Tile {
     let of = |severity| page.anomalies.iter().filter(|anomaly| anomaly.verdict.severity == severity).count() as u64;
     let [critical, warning, minor] =
-        [Severity::Critical, Severity::Warning, Severity::Minor].map(|severity| format::count(of(severity)));
+        [Severity::Critical, Severity::Warning, Severity::Minor].map(|severity| grouped(of(severity)));
     let more = if page.next.is_some() { "+" } else { "" };
     Tile {
         label: "Anomalies in 24 h".to_owned(),
-        value: format!("{}{more}", format::count(page.anomalies.len() as u64)),
+        value: format!("{}{more}", grouped(page.anomalies.len() as u64)),
         unit: String::new(),
         detail: format!("{critical} critical, {warning} warning, {minor} minor"),
     }
@@ -94,7 +95,7 @@ fn forecast_tiles(inputs: &TileInputs<'_>) -> [Tile; 2] {
         None => "no model serves yet".to_owned(),
     };
     let held_out = metrics
-        .map(|metrics| format!("on {} held-out rows", format::count(metrics.rows)))
+        .map(|metrics| format!("on {}", counted(metrics.rows, "held-out row")))
         .unwrap_or_else(|| "no model serves yet".to_owned());
     [
         tile("Forecast RMSE", metrics.map(|metrics| format::value(metrics.rmse)), &inputs.hours.unit, against),

@@ -10,6 +10,7 @@ use kilowatch_shared::{
     log::{LogError, NewRecord, SharedLog},
     position::SourcePosition,
     stream::{Decoder, StreamProfile},
+    wording::counted,
 };
 
 use super::{
@@ -19,6 +20,7 @@ use super::{
 use crate::{
     http::{ApiError, ErrorCode, Params, read_body},
     state::AppState,
+    telemetry,
 };
 
 /// Items of a body after the decoder saw them.
@@ -49,15 +51,11 @@ pub(crate) async fn append_readings(
         .await
         .map_err(ApiError::internal)??;
     if checked.records.is_empty() {
+        telemetry::readings_posted(&profile.name, 0, checked.rejected.len());
         return Err(none_accepted(&checked.rejected));
     }
     let positions = append(log, profile, &checked.records).await?;
-    let count = |outcome: &'static str, readings: usize| {
-        metrics::counter!("kilowatch_http_readings_total", "stream" => profile.name.to_string(), "outcome" => outcome)
-            .increment(readings as u64);
-    };
-    count("accepted", positions.len());
-    count("rejected", checked.rejected.len());
+    telemetry::readings_posted(&profile.name, positions.len(), checked.rejected.len());
     let status = if checked.rejected.is_empty() { StatusCode::OK } else { StatusCode::MULTI_STATUS };
     Ok(HttpResponse::build(status).json(serde_json::json!({
         "data": AppendedBody {
@@ -107,11 +105,18 @@ async fn append(
 }
 
 fn none_accepted(rejected: &[RejectedBody]) -> ApiError {
-    let first = rejected.first().map_or("", |first| first.reason.as_str());
-    ApiError::new(
-        ErrorCode::ReadingsRejected,
-        format!("none of the {} readings is one of this stream; the first: {first}", rejected.len()),
-    )
-    .hint("GET /api/streams lists the measures of each stream")
-    .details(serde_json::json!({ "accepted": 0, "rejected": rejected, "positions": [] }))
+    let message = match rejected {
+        [only] => format!("the reading is not one of this stream: {}", only.reason),
+        [first, ..] => {
+            format!(
+                "none of the {} is one of this stream; the first: {}",
+                counted(rejected.len() as u64, "reading"),
+                first.reason
+            )
+        }
+        [] => "the body holds no reading".to_owned(),
+    };
+    ApiError::new(ErrorCode::ReadingsRejected, message)
+        .hint("GET /api/streams lists the measures of each stream")
+        .details(serde_json::json!({ "accepted": 0, "rejected": rejected, "positions": [] }))
 }

@@ -38,18 +38,26 @@ impl UsageRequest {
         let step =
             params.get("window", |name| Step::parse(name).ok_or("must be hour, day or month"))?.unwrap_or(Step::Hour);
         let offset = params.get("utc_offset", parse_offset)?.unwrap_or_else(|| profile_offset(profile));
-        let until = params.time("until", offset)?;
-        let from = params.time("from", offset)?;
-        let until = until.or_else(|| from.is_some_and(|from| from > data_now).then_some(from).flatten());
-        let until = ceil(step, until.unwrap_or(data_now + TimeDelta::seconds(1)), offset);
+        let (from, until) = (params.time("from", offset)?, params.time("until", offset)?);
+        if let (Some(from), Some(until)) = (from, until)
+            && from >= until
+        {
+            return Err(ApiError::invalid_parameter("from", params.text("from").unwrap_or(""), "must be before until"));
+        }
+        // An open range ends with the data, or one window after a beginning that lies beyond the data.
+        let newest = from.map_or(data_now, |from| from.max(data_now));
+        let until = ceil(step, until.unwrap_or(newest + TimeDelta::seconds(1)), offset);
         let from = step.floor(from.unwrap_or(until - default_range(step)), offset);
         let from = match params.get("cursor", |text| parse_time(text, offset))? {
+            Some(cursor) if cursor >= until => {
+                let given = params.text("cursor").unwrap_or("");
+                let rule = "must be the next_cursor of an answer to the same parameters";
+                return Err(ApiError::invalid_parameter("cursor", given, rule));
+            }
+            // Without `from` the range moves on with the data, maybe past where this page would begin.
             Some(cursor) => step.floor(cursor, offset).max(from),
             None => from,
         };
-        if from >= until {
-            return Err(ApiError::invalid_parameter("from", params.text("from").unwrap_or(""), "must be before until"));
-        }
         let (default, most) = page_limits(step);
         let page_end = step.advance(from, params.limit(default, most)?, offset);
         Ok(Self {
@@ -182,6 +190,19 @@ mod tests {
         let cursor = crate::http::timestamp::text(&first.until);
         let second = parse(&format!("from=2007-01-01&until=2007-01-02&limit=24&cursor={cursor}")).unwrap();
         assert_eq!((second.from, second.next), (first.until, None));
+    }
+
+    #[test]
+    fn a_cursor_beyond_the_range_is_named_as_what_is_wrong() {
+        let error = parse("from=2007-01-01&until=2007-01-02&cursor=2007-02-01T00:00:00Z").unwrap_err();
+        assert!(error.public_message("").starts_with("cursor = "), "{}", error.public_message(""));
+    }
+
+    #[test]
+    fn a_range_that_begins_after_the_data_is_empty_and_no_mistake() {
+        let request = parse("from=2031-01-01T00:00:00Z").unwrap();
+        assert_eq!((request.until - request.from).num_hours(), 1);
+        assert!(parse("from=2007-01-02&until=2007-01-02").is_err());
     }
 
     #[test]
