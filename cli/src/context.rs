@@ -12,6 +12,7 @@ use kilowatch_shared::{
     stream::{StreamProfile, StreamRegistry},
 };
 
+use crate::exit::WrongUse;
 use crate::settings::{self, ConfigFile, Flags, ServingFlags, Settings, ShownValue};
 
 /// File that is read where it exists and no `--config` names another.
@@ -73,10 +74,11 @@ impl Context {
     /// # Errors
     /// An unknown stream; the error names the known ones.
     pub fn profile(&self, name: &StreamName) -> anyhow::Result<StreamProfile> {
-        self.streams.find(name).cloned().with_context(|| {
+        let found = self.streams.find(name).cloned().ok_or_else(|| {
             let known: Vec<&str> = self.streams.iter().map(|profile| profile.name.as_str()).collect();
-            format!("there is no stream `{name}`; known streams: {}", known.join(", "))
-        })
+            WrongUse(format!("there is no stream `{name}`; known streams: {}", known.join(", ")))
+        });
+        Ok(found?)
     }
 
     /// All settings with their origins, secrets masked.

@@ -1,7 +1,9 @@
 //! kilowatch: one binary that knows what energy meters are doing.
 
+mod arguments;
 mod commands;
 mod context;
+mod exit;
 mod lock;
 mod output;
 mod progress;
@@ -16,6 +18,7 @@ use clap::Parser;
 
 use commands::Command;
 use context::{Context, GlobalArgs};
+use exit::WrongUse;
 
 /// Knows what your energy meters are doing: history, live detection, forecasts and a dashboard in one binary.
 #[derive(Debug, Parser)]
@@ -27,25 +30,13 @@ struct Cli {
     command: Command,
 }
 
-/// Exit codes: 0 done, 1 failed, 2 wrong use.
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let context = match Context::try_new(cli.global) {
-        Ok(context) => context,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            return ExitCode::from(2);
-        }
-    };
-    if let Err(error) = telemetry::init(&context.settings.log_filter) {
-        eprintln!("error: {error:#}");
-        return ExitCode::from(2);
-    }
-    match cli.command.run(&context) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    run(cli).unwrap_or_else(|error| exit::explain(&error))
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let context = Context::try_new(cli.global).map_err(|error| WrongUse(format!("{error:#}")))?;
+    telemetry::init(&context.settings.log_filter).map_err(|error| WrongUse(format!("{error:#}")))?;
+    cli.command.run(&context)
 }

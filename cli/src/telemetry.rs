@@ -3,8 +3,15 @@
 use std::io::IsTerminal as _;
 
 use anyhow::Context as _;
-use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt};
+
+/// Seconds. An answer out of the views takes a few milliseconds; past ten seconds nobody waits any more. Buckets and not
+/// quantiles: those of several replicas can be added up.
+const REQUEST_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Seconds. A micro-batch is 50 ms to 10 minutes long, and what it takes includes waiting for its end.
+const BATCH_BUCKETS: [f64; 12] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 60.0, 600.0];
 
 /// Starts logging what `filter` lets through.
 ///
@@ -27,5 +34,8 @@ pub fn init(filter: &str) -> anyhow::Result<()> {
 /// # Errors
 /// Another recorder is there already.
 pub fn record_metrics() -> Result<PrometheusHandle, BuildError> {
-    PrometheusBuilder::new().install_recorder()
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full("kilowatch_http_request_duration_seconds".to_owned()), &REQUEST_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full("kilowatch_speed_batch_seconds".to_owned()), &BATCH_BUCKETS)?
+        .install_recorder()
 }

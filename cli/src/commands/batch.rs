@@ -22,7 +22,7 @@ use kilowatch_shared::{
     stream::StreamProfile,
 };
 
-use crate::{context::Context, output, progress::FileBar, stores::Stores};
+use crate::{arguments, context::Context, output, progress::FileBar, stores::Stores};
 
 /// Subcommands of `batch`.
 #[derive(Debug, Subcommand)]
@@ -61,7 +61,7 @@ pub struct IngestArgs {
     #[arg(long, default_value = "auto")]
     format: InputFormat,
     /// Offset of times that name none [default: +01:00 for UCI files, else UTC].
-    #[arg(long, value_name = "+HH:MM", allow_hyphen_values = true)]
+    #[arg(long, value_name = "+HH:MM", value_parser = arguments::utc_offset, allow_hyphen_values = true)]
     utc_offset: Option<FixedOffset>,
     /// Columns whose header is not the measure's name, as active_power=Power,voltage=U.
     #[arg(long, value_name = "NAME=HEADER,...", value_delimiter = ',')]
@@ -115,13 +115,13 @@ pub struct TrainArgs {
     #[command(flatten)]
     stream: StreamArgs,
     /// What to train: estimate, forecast or isolation-forest.
-    #[arg(long, value_parser = parse_kind)]
+    #[arg(long, value_parser = arguments::model_kind)]
     model: ModelKind,
     /// Same seed and data, same model.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Only readings before this instant.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = arguments::instant)]
     until: Option<DateTime<Utc>>,
     /// Keeps the model that serves now.
     #[arg(long)]
@@ -134,12 +134,8 @@ pub struct ForecastArgs {
     #[command(flatten)]
     stream: StreamArgs,
     /// Issues it as of this instant, with what was known then [default: now].
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = arguments::instant)]
     issued_at: Option<DateTime<Utc>>,
-}
-
-fn parse_kind(name: &str) -> Result<ModelKind, String> {
-    ModelKind::parse(name).ok_or_else(|| format!("use one of {}", ModelKind::ALL.map(ModelKind::as_str).join(", ")))
 }
 
 impl BatchCommand {

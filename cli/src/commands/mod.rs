@@ -9,7 +9,7 @@ mod speed;
 mod streams;
 mod up;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Subcommand;
 
@@ -60,6 +60,13 @@ impl Command {
     }
 }
 
+/// What blocking work that nobody waits for any more gets at the end of the process.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(1);
+
 fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(work);
+    // A forest that is still being grown for nobody must not keep a stopped process for minutes.
+    runtime.shutdown_timeout(LEFTOVER_GRACE);
+    outcome
 }

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
-use kilowatch_serving::{Application, NoSpeedHere, ReadinessProbe, ServingDeps};
+use kilowatch_serving::{Application, NoSpeedHere, ReadinessProbe, ServingConfig, ServingDeps};
 use kilowatch_shared::log::SharedLog;
 
 use crate::{
@@ -18,7 +18,8 @@ pub async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let stop = shutdown::on_signal()?;
     let stores = Stores::open(context).await?;
     let log = stores::open_log(context).await?;
-    let server = application(context, &stores, log, Arc::new(NoSpeedHere))?;
+    let config = context.settings.serving.clone();
+    let server = application(context, config, &stores, log, Arc::new(NoSpeedHere))?;
     tracing::info!("dashboard at http://{}", server.address());
     server.run_until_stopped(stop).await?;
     Ok(ExitCode::SUCCESS)
@@ -30,6 +31,7 @@ pub async fn run(context: &Context) -> anyhow::Result<ExitCode> {
 /// The address is taken or may not be listened on.
 pub fn application(
     context: &Context,
+    config: ServingConfig,
     stores: &Stores,
     log: SharedLog,
     readiness: Arc<dyn ReadinessProbe>,
@@ -43,5 +45,5 @@ pub fn application(
         readiness,
         metrics: Some(telemetry::record_metrics().context("starting the metrics")?),
     };
-    Ok(Application::build(deps, context.settings.serving.clone())?)
+    Ok(Application::build(deps, config)?)
 }

@@ -9,17 +9,22 @@ use std::{
 };
 
 use anyhow::Context as _;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use clap::{Args, ValueEnum};
 use kilowatch_shared::{
     log::{NewRecord, SharedLog},
     position::{DeviceId, StreamName},
-    stream::StreamProfile,
+    stream::{Decoder, StreamProfile},
 };
 use kilowatch_speed::simulate::{HouseholdOptions, HouseholdSimulator, household};
 use tokio_util::sync::CancellationToken;
 
-use crate::{context::Context, shutdown, stores};
+use crate::{
+    arguments,
+    context::Context,
+    exit::{self, WrongUse},
+    shutdown, stores,
+};
 
 /// Where the readings go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,7 +56,7 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// First event time of back-dated readings, RFC 3339 [default: now for live, else a year ago].
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = arguments::instant)]
     from: Option<DateTime<Utc>>,
     /// Seconds of event time between two back-dated readings [default: the profile's interval].
     #[arg(long, value_name = "SECONDS")]
@@ -60,24 +65,17 @@ pub struct SimulateArgs {
     #[arg(long)]
     count: Option<u64>,
     /// Readings a second; with --from or --count the default is full speed, live it is 1.
-    #[arg(long)]
+    #[arg(long, value_parser = arguments::rate)]
     rate: Option<f64>,
     /// Share of readings that carry an injected anomaly, 0 to 0.5.
-    #[arg(long, default_value_t = 0.05)]
+    #[arg(long, default_value_t = 0.05, value_parser = arguments::anomaly_share)]
     anomaly_share: f64,
 }
 
 /// Runs the producer.
 pub async fn run(args: SimulateArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let profile = context.profile(&args.stream)?;
-    anyhow::ensure!(
-        (0.0..=0.5).contains(&args.anomaly_share),
-        "--anomaly-share {}: must be 0 to 0.5",
-        args.anomaly_share
-    );
-    if let Some(rate) = args.rate {
-        anyhow::ensure!(rate.is_finite() && rate > 0.0, "--rate {rate}: must be more than 0");
-    }
+    require_simulator(&profile)?;
     if args.to == Target::Csv {
         return write_history_file(&args, &profile);
     }
@@ -100,6 +98,27 @@ pub async fn run(args: SimulateArgs, context: &Context) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
+/// Refuses a stream that cannot read what the simulated meter sends: its own payload, the household's.
+///
+/// # Errors
+/// [`WrongUse`] with the way out.
+pub fn require_simulator(profile: &StreamProfile) -> anyhow::Result<()> {
+    let device = DeviceId::parse("meter-0001")?;
+    let sample = HouseholdSimulator::new(device, 1, HouseholdOptions::live()).next_reading(DateTime::UNIX_EPOCH);
+    let understood = Decoder::new(profile)
+        .decode(&household::to_json(&sample)?)
+        .is_ok_and(|reading| reading.measures.iter().any(Option::is_some));
+    if understood {
+        return Ok(());
+    }
+    let stream = &profile.name;
+    let problem = format!(
+        "there is no simulated meter for stream `{stream}`: send it readings with POST /api/readings?stream={stream}, \
+         and start `up` with --no-simulator"
+    );
+    Err(WrongUse(problem).into())
+}
+
 /// When readings are stamped and how fast they are sent.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -117,7 +136,6 @@ impl Plan {
     fn of(args: &SimulateArgs, profile: &StreamProfile) -> Self {
         let interval = TimeDelta::seconds(i64::from(args.interval_secs.unwrap_or(profile.interval_secs)));
         let back_dated = args.from.is_some() || args.count.is_some();
-        let a_year_ago = || Utc::now() - TimeDelta::days(365);
         Self {
             from: back_dated.then(|| args.from.unwrap_or_else(a_year_ago)),
             interval,
@@ -125,6 +143,12 @@ impl Plan {
             rate: args.rate.or(if back_dated { None } else { Some(1.0) }),
         }
     }
+}
+
+/// Where back-dated readings begin unless told, at a whole minute as a meter's would.
+fn a_year_ago() -> DateTime<Utc> {
+    let then = Utc::now() - TimeDelta::days(365);
+    then.duration_trunc(TimeDelta::minutes(1)).unwrap_or(then)
 }
 
 /// Where a producer writes.
@@ -149,10 +173,9 @@ impl Sink {
             }
             Self::Stdout(out) => {
                 for payload in records.iter().filter_map(|record| record.payload.as_ref()) {
-                    out.write_all(payload)?;
-                    out.write_all(b"\n")?;
+                    out.write_all(payload).and_then(|()| out.write_all(b"\n")).map_err(exit::writing)?;
                 }
-                out.flush()?;
+                out.flush().map_err(exit::writing)?;
             }
         }
         Ok(())
@@ -197,7 +220,7 @@ pub async fn produce(
 
 fn write_history_file(args: &SimulateArgs, profile: &StreamProfile) -> anyhow::Result<ExitCode> {
     let path = args.file.as_ref().context("--to csv needs --file FILE")?;
-    let from = args.from.unwrap_or_else(|| Utc::now() - TimeDelta::days(365));
+    let from = args.from.unwrap_or_else(a_year_ago);
     let minutes = args.count.unwrap_or(365 * 24 * 60);
     let until = from + TimeDelta::minutes(i64::try_from(minutes)?);
     let utc_offset_minutes = profile.forecast.as_ref().map_or(0, |forecast| forecast.utc_offset_minutes);

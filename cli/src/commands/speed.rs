@@ -8,7 +8,9 @@ use std::{
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use kilowatch_shared::{log::SharedLog, position::StreamName, stream::StreamProfile, views::SharedViews};
+use kilowatch_shared::{
+    log::SharedLog, position::StreamName, stream::StreamProfile, views::SharedViews, wording::counted,
+};
 use kilowatch_speed::{SpeedDeps, SpeedLayer};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     context::Context,
     lock::DataFolderLock,
-    output::{self, grouped},
-    shutdown,
+    output, shutdown,
     stores::{self, Stores},
 };
 
@@ -72,7 +73,7 @@ impl SpeedCommand {
         let seconds = started.elapsed().as_secs_f64();
         let messages = applied_messages(&stores.views, &profile.name).await? - applied_before;
         let report = RunReport { messages, seconds };
-        output::answer(context.json, &report, |r| format!("{} messages in {:.1} s", grouped(r.messages), r.seconds))?;
+        output::answer(context.json, &report, |r| format!("{} in {:.1} s", counted(r.messages, "message"), r.seconds))?;
         Ok(ExitCode::SUCCESS)
     }
 }

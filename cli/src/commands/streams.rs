@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use kilowatch_shared::{position::StreamName, stream::StreamProfile};
+use kilowatch_shared::{position::StreamName, stream::StreamProfile, wording::counted};
 
 use crate::{context::Context, output};
 
@@ -50,10 +50,10 @@ impl StreamsCommand {
                 let profile = StreamProfile::parse(&text, &name)?;
                 output::answer(context.json, &profile, |p| {
                     format!(
-                        "{name}: stream `{}` is fine: {} measures, {} detectors",
+                        "{name}: stream `{}` is fine: {}, {}",
                         p.name,
-                        p.measures.len(),
-                        p.detectors.len()
+                        counted(p.measures.len() as u64, "measure"),
+                        counted(p.detectors.len() as u64, "detector")
                     )
                 })?;
             }

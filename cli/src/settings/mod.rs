@@ -22,6 +22,11 @@ pub use error::SettingsError;
 pub use show::{ShownValue, shown_values};
 pub use stores::{LakeSettings, LogSettings, ViewsSettings};
 
+/// Ours at `info`, others at `warn`. The HTTP parser calls every request that is none an error, at the word of any client;
+/// such a request is answered with 400 and is no fault of ours.
+const DEFAULT_LOG_FILTER: &str = "warn,actix_http::h1::dispatcher=off,kilowatch=info,kilowatch_shared=info,\
+     kilowatch_batch=info,kilowatch_speed=info,kilowatch_serving=info";
+
 /// Everything that can be configured.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -53,7 +58,7 @@ impl Default for Settings {
         Self {
             data_dir: PathBuf::from("kilowatch-data"),
             stream_files: Vec::new(),
-            log_filter: "warn,kilowatch=info,kilowatch_shared=info,kilowatch_batch=info,kilowatch_speed=info,kilowatch_serving=info".to_owned(),
+            log_filter: DEFAULT_LOG_FILTER.to_owned(),
             lake: LakeSettings::default(),
             views: ViewsSettings::default(),
             log: LogSettings::default(),
@@ -120,7 +125,7 @@ impl Settings {
     fn problems(&self) -> Vec<String> {
         let mut problems = self.speed.problems();
         problems.extend(self.serving.problems().into_iter().map(|problem| format!("serving.{problem}")));
-        problems.extend(self.schedule.problems());
+        problems.extend(self.schedule.problems().into_iter().map(|problem| format!("schedule.{problem}")));
         if self.data_dir.as_os_str().is_empty() {
             problems.push("data_dir = \"\": name a folder, for example kilowatch-data".to_owned());
         }

@@ -64,19 +64,68 @@ fn text_of(value: &Value) -> String {
     }
 }
 
-/// Masks what could be a secret: by the key's name, and the password in a URL.
+const MASK: &str = "***";
+
+/// Masks what could be a secret: by the key's name, and inside a URL the password and parameters with such names.
 fn masked(key: &str, value: &str) -> String {
-    const SECRET_WORDS: [&str; 4] = ["password", "secret", "token", "key"];
-    if SECRET_WORDS.iter().any(|word| key.to_ascii_lowercase().contains(word)) {
-        return "***".to_owned();
+    if names_a_secret(key) {
+        return MASK.to_owned();
     }
-    match url::Url::parse(value) {
-        Ok(mut url) if url.password().is_some() => {
-            if url.set_password(Some("***")).is_err() {
-                return "***".to_owned();
-            }
-            url.to_string()
+    match value.split_once("://") {
+        Some((scheme, rest)) => format!("{scheme}://{}", masked_url(rest)),
+        None => value.to_owned(),
+    }
+}
+
+fn names_a_secret(name: &str) -> bool {
+    const SECRET_WORDS: [&str; 6] = ["password", "passwd", "secret", "token", "key", "jaas"];
+    let name = name.to_ascii_lowercase();
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
+/// By hand, because several hosts (`kafka://a:1,b:2`) are no URL to the standard and must not slip through.
+fn masked_url(rest: &str) -> String {
+    // Up to the last @: a password may hold one, or a question mark, that nobody escaped.
+    let (who, place) = rest.rsplit_once('@').map_or((None, rest), |(who, place)| (Some(who), place));
+    let who =
+        who.map(|who| who.split_once(':').map_or_else(|| format!("{who}@"), |(user, _)| format!("{user}:{MASK}@")));
+    let place = match place.split_once('?') {
+        Some((place, query)) => {
+            let shown: Vec<String> = query.split('&').map(masked_parameter).collect();
+            format!("{place}?{}", shown.join("&"))
         }
-        _ => value.to_owned(),
+        None => place.to_owned(),
+    };
+    format!("{}{place}", who.unwrap_or_default())
+}
+
+fn masked_parameter(pair: &str) -> String {
+    match pair.split_once('=') {
+        Some((name, _)) if names_a_secret(name) => format!("{name}={MASK}"),
+        _ => pair.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_way_to_write_a_password_shows_it() {
+        for secret in [
+            ("views.url", "postgres://me:hunter2@db/kilowatch"),
+            ("views.url", "postgres://db/kilowatch?user=me&password=hunter2"),
+            ("views.url", "postgres://me:p@ss/hunter2@db/kilowatch"),
+            ("views.url", "postgres://me:what?hunter2@db/kilowatch"),
+            ("log.url", "kafka://me:hunter2@a:9092,b:9092"),
+            ("log.properties.sasl.password", "hunter2"),
+            ("log.properties.sasl.jaas.config", "password=hunter2"),
+        ] {
+            let shown = masked(secret.0, secret.1);
+            assert!(!shown.contains("hunter2") && shown.contains(MASK), "{shown}");
+        }
+        for plain in ["kilowatch-data", "kafka://a:9092,b:9092", "s3://bucket/prefix?region=eu", "postgres://me@db/k"] {
+            assert_eq!(masked("lake.url", plain), plain);
+        }
     }
 }

@@ -19,6 +19,7 @@ use kilowatch_batch::{
 use kilowatch_shared::{
     lake::{LakeTable, SegmentLake as _},
     log::SharedLog,
+    model::ModelKind,
     stream::StreamProfile,
 };
 use kilowatch_speed::simulate::{HouseholdOptions, HouseholdSimulator, household};
@@ -43,7 +44,9 @@ pub async fn fill(args: &UpArgs, profile: &StreamProfile, stores: &Stores, log: 
     let empty = stores.lake.snapshot(&profile.name, LakeTable::Readings).await?.version.is_none();
     match &args.history {
         Some(file) => load(args, profile, stores, file).await,
-        None if !empty || args.no_simulator => Ok(()),
+        None if args.no_simulator => Ok(()),
+        // A first start that was stopped half way left the rest to do.
+        None if !empty => prepare(args, profile, stores, false).await,
         None => {
             let until = Utc::now().duration_trunc(TimeDelta::minutes(1))? - BACK_DATED_DAY;
             let folder = tempfile::tempdir().context("making a folder for the simulated history")?;
@@ -55,10 +58,17 @@ pub async fn fill(args: &UpArgs, profile: &StreamProfile, stores: &Stores, log: 
 }
 
 async fn load(args: &UpArgs, profile: &StreamProfile, stores: &Stores, file: &Path) -> anyhow::Result<()> {
-    let deps = stores.batch();
     let request = IngestRequest::new(file.to_owned(), args.device.clone());
-    let report = ingest(&deps, profile, &request, Arc::new(FileBar::new())).await.context("ingesting the history")?;
+    let report =
+        ingest(&stores.batch(), profile, &request, Arc::new(FileBar::new())).await.context("ingesting the history")?;
     tracing::info!(ingest.rows = report.rows, "history is in the lake");
+    prepare(args, profile, stores, report.rows > 0).await
+}
+
+/// Publishes what the lake holds, trains what no model serves for, and forecasts where that was not done or `has_news`.
+/// Too little history to learn from is no reason not to start: the schedule tries again, and the pages say what is missing.
+async fn prepare(args: &UpArgs, profile: &StreamProfile, stores: &Stores, has_news: bool) -> anyhow::Result<()> {
+    let deps = stores.batch();
     rollup(&deps, profile, &RollupRequest { full: false }).await.context("rolling up the history")?;
     tracing::info!("usage is published");
     for kind in declared_models(profile) {
@@ -66,12 +76,21 @@ async fn load(args: &UpArgs, profile: &StreamProfile, stores: &Stores, file: &Pa
             continue;
         }
         let request = TrainRequest { kind, seed: args.seed, promote: true, until: None };
-        let report =
-            train(&deps, profile, &request).await.with_context(|| format!("training the {} model", kind.as_str()))?;
-        tracing::info!(model = kind.as_str(), model.id = %report.model_id, "model is trained");
+        match train(&deps, profile, &request).await {
+            Ok(report) => {
+                tracing::info!(model = kind.as_str(), model.id = %report.model_id, "model is trained");
+            }
+            Err(error) => tracing::warn!(model = kind.as_str(), %error, "no model yet; the schedule tries again"),
+        }
     }
-    forecast(&deps, profile, &ForecastRequest { issued_at: None }).await.context("issuing the forecast")?;
-    tracing::info!("forecast is issued");
+    let forecasts = deps.views.serving_model(&profile.name, ModelKind::Forecast).await?.is_some();
+    let has_forecast = deps.views.latest_forecast(&profile.name, None).await?.is_some();
+    if forecasts && (has_news || !has_forecast) {
+        match forecast(&deps, profile, &ForecastRequest { issued_at: None }).await {
+            Ok(_) => tracing::info!("forecast is issued"),
+            Err(error) => tracing::warn!(%error, "no forecast yet; the schedule tries again"),
+        }
+    }
     Ok(())
 }
 

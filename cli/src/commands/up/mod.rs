@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::probe::SpeedProbe;
 use crate::{
-    commands::{serve, speed},
+    arguments,
+    commands::{serve, simulate::require_simulator, speed},
     context::Context,
     lock::DataFolderLock,
     shutdown,
@@ -36,9 +37,9 @@ const STOP_DEADLINE: Duration = Duration::from_secs(20);
 /// Arguments of `up`.
 #[derive(Debug, Args)]
 pub struct UpArgs {
-    /// The stream.
-    #[arg(long, default_value = "household")]
-    stream: StreamName,
+    /// The stream, which is also the one that pages and API show [default: serving.default_stream, that is household].
+    #[arg(long)]
+    stream: Option<StreamName>,
     /// History of your own in the UCI format, plain or gzip; without it an empty lake gets a simulated year.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
@@ -49,7 +50,7 @@ pub struct UpArgs {
     #[arg(long)]
     no_simulator: bool,
     /// Readings a second of the simulated meter.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, value_parser = arguments::rate)]
     rate: f64,
     /// Seed of the simulation.
     #[arg(long, default_value_t = 1)]
@@ -58,8 +59,14 @@ pub struct UpArgs {
 
 /// Runs until Ctrl-C.
 pub async fn run(args: UpArgs, context: &Context) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!(args.rate.is_finite() && args.rate > 0.0, "--rate {}: must be more than 0", args.rate);
-    let profile = context.profile(&args.stream)?;
+    let mut serving = context.settings.serving.clone();
+    if let Some(stream) = &args.stream {
+        serving.default_stream = stream.to_string();
+    }
+    let profile = context.profile(&StreamName::parse(&serving.default_stream)?)?;
+    if !args.no_simulator {
+        require_simulator(&profile)?;
+    }
     let _lock = DataFolderLock::acquire(&context.settings.data_dir)?;
     let stop = shutdown::on_signal()?;
     let stores = Stores::open(context).await?;
@@ -68,7 +75,7 @@ pub async fn run(args: UpArgs, context: &Context) -> anyhow::Result<ExitCode> {
 
     let layer = speed::layer(context, &stores, &log, vec![profile.clone()]);
     let probe = Arc::new(SpeedProbe::new(Arc::clone(&layer), stop.clone()));
-    let server = serve::application(context, &stores, log.clone(), probe)?;
+    let server = serve::application(context, serving, &stores, log.clone(), probe)?;
     tracing::info!("dashboard at http://{}", server.address());
 
     // Serving outlives the others: health says "stopping" until everything is committed.
