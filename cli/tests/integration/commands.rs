@@ -1,6 +1,6 @@
 //! Commands with good and bad input: answers, errors and exit codes.
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, process::Stdio};
 
 use crate::process::{Running, kilowatch, run};
 
@@ -83,5 +83,101 @@ fn the_server_does_not_listen_beyond_loopback_without_authentication() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(&folder.path().join("data"), &["--listen", "0.0.0.0:0", "serve"]);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains("loopback"), "{}", text(&output.stderr));
+    let error = text(&output.stderr);
+    assert!(error.contains("other machines") && error.contains("listen on 127.0.0.1:0"), "{error}");
+}
+
+#[test]
+fn what_can_never_work_is_wrong_use_and_says_what_would() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, hint) in [
+        (&["batch", "rollup", "--stream", "hosehold"][..], "known streams: household"),
+        (&["up", "--rate", "0"], "above 0"),
+        (&["simulate", "--anomaly-share", "0.9"], "from 0 to 0.5"),
+        (&["batch", "train", "--model", "estimate", "--until", "soon"], "2007-01-31T18:00:00Z"),
+        (&["batch", "train", "--model", "oracle"], "use one of estimate"),
+        (&["--config", "nowhere.toml", "config", "show"], "nowhere.toml"),
+    ] {
+        let output = run(&folder.path().join("data"), args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(hint), "{args:?}: {}", text(&output.stderr));
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    for args in [&["up"][..], &["speed", "run"], &["models", "list"], &["serve"]] {
+        let mut command = kilowatch(&folder.path().join("file/data"), args);
+        let output = command.current_dir(folder.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("file/data"), "{args:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_configuration_is_shown_without_its_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = kilowatch(&folder.path().join("data"), &["--json", "config", "show"])
+        .env("KILOWATCH_VIEWS__URL", "postgres://me:hunter2@db/kilowatch")
+        .env("KILOWATCH_LOG__PROPERTIES", "{\"sasl.password\"=\"hunter2\"}")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(!text(&output.stdout).contains("hunter2"), "{}", text(&output.stdout));
+    let shown: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(shown.iter().any(|value| value["origin"] == "variable KILOWATCH_VIEWS__URL"), "{shown:?}");
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = kilowatch(&folder.path().join("data"), &["simulate", "--count", "100000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+}
+
+/// A stream of the user's own that no simulator speaks.
+const BOILER: &str = r#"
+name = "boiler"
+description = "A boiler's water"
+topic = "boiler"
+partitions = 1
+key_field = "boiler"
+time_field = "at"
+time_format = "rfc3339"
+time_stamps = "start"
+interval_secs = 60
+rollup_windows_secs = [3600]
+bucket = "month"
+measures = [{ name = "water_temperature", unit = "°C", label = "Water" }]
+"#;
+
+#[tokio::test]
+async fn the_stream_that_up_runs_is_the_one_that_it_serves() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::write(folder.path().join("boiler.toml"), BOILER).unwrap();
+    fs::write(folder.path().join("kilowatch.toml"), "stream_files = [\"boiler.toml\"]\n").unwrap();
+    let none = run(&data, &["--listen", "127.0.0.1:0", "up", "--stream", "boiler"]);
+    assert_eq!(none.status.code(), Some(2), "{}", text(&none.stderr));
+    assert!(text(&none.stderr).contains("--no-simulator"), "{}", text(&none.stderr));
+
+    let args = ["--listen", "127.0.0.1:0", "up", "--stream", "boiler", "--no-simulator"];
+    let up = Running::start(&mut kilowatch(&data, &args));
+    let counts = reqwest::get(format!("{}/api/counts", up.url)).await.unwrap();
+    assert_eq!(counts.status(), 200);
+    let page = reqwest::get(&up.url).await.unwrap().text().await.unwrap();
+    assert!(page.contains("data-stream=\"boiler\""), "{page}");
+    let metrics = reqwest::get(format!("{}/metrics", up.url)).await.unwrap().text().await.unwrap();
+    let bucket = "kilowatch_http_request_duration_seconds_bucket{route=\"/api/counts\",le=\"0.001\"}";
+    assert!(metrics.contains(bucket), "{metrics}");
+    assert_eq!(up.stop(), Some(0));
 }
