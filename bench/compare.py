@@ -146,7 +146,7 @@ class Bench:
             process = subprocess.Popen([self.binary, "--data-dir", str(data), "--listen", "127.0.0.1:18480", "up"], stderr=subprocess.DEVNULL)
             try:
                 first_page = self.wait(start, "/", lambda body: True)
-                content = self.wait(start, "/api/forecasts", lambda body: '"points"' in body)
+                content = self.wait(start, "/api/forecasts", lambda body: '"horizon_hours"' in body)
                 anomalies = self.wait(start, "/api/anomalies", lambda body: '"detector"' in body)
                 time.sleep(max(0, 60 - (time.perf_counter() - start)))
                 status = Path(f"/proc/{process.pid}/status").read_text()
