@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::dead_letter::excerpt;
+use crate::wording::excerpt;
 
 /// A text that is not the id it was meant to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

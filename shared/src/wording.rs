@@ -1,4 +1,4 @@
-//! Counts in sentences for people.
+//! Counts and quotations in sentences for people.
 
 /// Digits in groups of three: `2,075,259`.
 #[must_use]
@@ -21,6 +21,24 @@ pub fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{plural}", grouped(number))
 }
 
+/// Characters of a foreign text that a reason quotes.
+const QUOTED_CHARS: usize = 60;
+
+/// The beginning of a text from outside, as a reason may quote it: a reason stays one short line, and Postgres takes no
+/// text with a NUL in it.
+#[must_use]
+pub fn excerpt(text: &str) -> String {
+    let mut quoted = String::new();
+    for character in text.chars().take(QUOTED_CHARS) {
+        if character.is_control() {
+            quoted.extend(character.escape_default());
+        } else {
+            quoted.push(character);
+        }
+    }
+    quoted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,5 +51,11 @@ mod tests {
     #[test]
     fn only_one_is_singular() {
         assert_eq!([0, 1, 1_440].map(|n| counted(n, "reading")), ["0 readings", "1 reading", "1,440 readings"]);
+    }
+
+    #[test]
+    fn an_excerpt_is_short_and_has_no_control_characters() {
+        assert_eq!(excerpt("a\u{0}b\nc \u{e9}"), "a\\u{0}b\\nc \u{e9}");
+        assert_eq!(excerpt(&"x".repeat(1000)).len(), QUOTED_CHARS);
     }
 }

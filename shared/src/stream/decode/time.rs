@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use crate::dead_letter::excerpt;
+use crate::wording::excerpt;
 
 /// Every instant that a meter can mean lies in `[1970, 2200)`. A clock that was never set says 1, 1900 or 9999, and one
 /// such reading would open a roll-up window, a lake partition and a chart axis of centuries.
