@@ -60,7 +60,7 @@ fn any_fault() -> impl Strategy<Value = Fault> {
 /// have to wait for an operator.
 fn any_happening(views_come_back: bool) -> impl Strategy<Value = Happening> {
     let (seldom, settle) = if views_come_back {
-        (prop_oneof![Just(Happening::BackUp), Just(Happening::RestoreBackup)].boxed(), 3)
+        (prop_oneof![Just(Happening::BackUp), Just(Happening::RestoreBackup)].boxed(), 6)
     } else {
         (Just(Happening::Expire).boxed(), 1)
     };
@@ -75,13 +75,13 @@ fn any_happening(views_come_back: bool) -> impl Strategy<Value = Happening> {
         3 => member.clone().prop_map(|member| Happening::Crash { member }),
         2 => member.clone().prop_map(|member| Happening::Revoke { member }),
         1 => member.prop_map(|member| Happening::Abandon { member }),
-        3 => (0..3_usize).prop_map(Happening::Promote),
-        4 => Just(Happening::BeginJob),
-        4 => any::<bool>().prop_map(|newest| Happening::Publish { newest }),
-        1 => Just(Happening::Housekeep),
+        3 => (0..4_usize).prop_map(Happening::Promote),
+        6 => Just(Happening::BeginJob),
+        6 => any::<bool>().prop_map(|newest| Happening::Publish { newest }),
+        4 => Just(Happening::Housekeep),
         3 => any_fault().prop_map(Happening::FailViews),
         3 => any_fault().prop_map(Happening::FailLake),
-        3 => seldom,
+        4 => seldom,
         settle => Just(Happening::Settle),
     ]
 }
@@ -159,7 +159,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(16))]
+    #![proptest_config(cases(24))]
 
     #[test]
     fn views_that_come_back_from_a_backup_catch_up_with_the_lake(

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
     checkpoint::Pins,
     log::NewRecord,
-    stream::{DetectorConfig, StreamProfile},
+    stream::{DetectorConfig, StreamProfile, TimeFormat},
 };
 use kilowatch_speed::cut_line::PinSet;
 use proptest::prelude::*;
@@ -41,12 +41,14 @@ pub fn profile() -> StreamProfile {
     StreamProfile::parse(PROFILE, "test").unwrap()
 }
 
-/// Pins that judge differently: each is a promotion of its own.
+/// Pins of which each is a promotion of its own: all judge differently, and the last ones decode differently too, so
+/// that a row of the lake tells which pins it was decoded with.
 pub fn pin_variants() -> Vec<PinSet> {
-    [1.25, 0.75, 2.0]
+    let text = TimeFormat::Rfc3339;
+    [(1.25, text), (0.75, text), (2.0, text), (1.25, TimeFormat::EpochMillis)]
         .into_iter()
-        .map(|sigmas| {
-            let mut profile = profile();
+        .map(|(sigmas, time_format)| {
+            let mut profile = StreamProfile { time_format, ..profile() };
             for detector in &mut profile.detectors {
                 if let DetectorConfig::ThreeSigma(config) = detector {
                     config.sigmas = sigmas;
@@ -65,7 +67,17 @@ pub fn epoch() -> DateTime<Utc> {
 /// A message of the test stream. Equal minutes of one device are duplicates, smaller ones come late.
 #[derive(Debug, Clone)]
 pub enum Message {
-    Reading { device: usize, minute: i64, power: Option<i32> },
+    Reading {
+        device: usize,
+        minute: i64,
+        power: Option<i32>,
+    },
+    /// A reading only by pins that expect its form of a time.
+    Millis {
+        device: usize,
+        minute: i64,
+        power: i32,
+    },
     Poison(&'static [u8]),
     Tombstone,
 }
@@ -79,15 +91,31 @@ impl Message {
                 let body = format!(r#"{{"device_id":"{}","timestamp":"{at}","power":{power}}}"#, DEVICES[*device]);
                 Some(Bytes::from(body))
             }
+            Self::Millis { device, minute, power } => {
+                let at = (epoch() + TimeDelta::minutes(*minute)).timestamp_millis();
+                Some(Bytes::from(format!(r#"{{"device_id":"{}","timestamp":{at},"power":{power}}}"#, DEVICES[*device])))
+            }
             Self::Poison(bytes) => Some(Bytes::from_static(bytes)),
             Self::Tombstone => None,
         };
         let key = match self {
-            Self::Reading { device, .. } => Some(Bytes::from_static(DEVICES[*device].as_bytes())),
+            Self::Reading { device, .. } | Self::Millis { device, .. } => {
+                Some(Bytes::from_static(DEVICES[*device].as_bytes()))
+            }
             Self::Poison(_) | Self::Tombstone => None,
         };
         NewRecord { key, payload, headers: Vec::new() }
     }
+}
+
+/// A minute of the first device each; every fourth one is an alarm.
+pub fn readings(from: i64, count: i64) -> Vec<Message> {
+    (from..from + count)
+        .map(|minute| {
+            let power = if minute % 4 == 3 { 90 } else { 10 + i32::try_from(minute % 3).unwrap() };
+            Message::Reading { device: 0, minute, power: Some(power) }
+        })
+        .collect()
 }
 
 /// Any message: mostly readings within eight hours, so that late ones, duplicates and several windows are common.
@@ -98,6 +126,8 @@ pub fn any_message() -> impl Strategy<Value = Message> {
         3 => (0..DEVICES.len(), 0..6_i64, 10..20_i32)
             .prop_map(|(device, minute, power)| Message::Reading { device, minute, power: Some(power) }),
         1 => (0..DEVICES.len(), 0..480_i64).prop_map(|(device, minute)| Message::Reading { device, minute, power: None }),
+        3 => (0..DEVICES.len(), 0..480_i64, 0..99_i32)
+            .prop_map(|(device, minute, power)| Message::Millis { device, minute, power }),
         1 => Just(Message::Poison(b"{ not json")),
         1 => Just(Message::Poison(b"\xff\xfe")),
         1 => Just(Message::Poison(br#"{"device_id":"meter-a","power":1.0}"#)),
