@@ -1,15 +1,15 @@
 //! `rollup`: what the lake holds is published as partials of windows, together with the boundary up to which they hold.
 //!
-//! The boundary is read first, then the lake at its newest version with its L values. Windows that the commits between
-//! the two can have changed are computed from all rows that they hold, staged, and published in one transaction that
-//! refuses if another publication came first.
+//! The boundary is read first, then the lake at a version in which no superseded row counts, with its L values. Windows
+//! that the commits between the two can have changed are computed from all rows that they hold, staged, and published in
+//! one transaction that refuses if another publication came first.
 
 use std::time::{Duration, Instant};
 
 use kilowatch_shared::{
     checkpoint::Boundary,
     job::JobStatus,
-    lake::{LakeError, LakeTable, delta::TableFiles},
+    lake::delta::TableFiles,
     rollup::RollupRow,
     stream::StreamProfile,
     views::{Publication, PublishOutcome, ReplacedWindows, StageId},
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::history::{Summary, recorded};
 use crate::{
     BatchDeps, BatchError,
-    rollups::{Scope, WindowQuery, mark_superseded, scope_since},
+    rollups::{Scope, Settled, WindowQuery, scope_since, settle_superseded},
 };
 
 /// A publication is refused when another one came first, which a second look resolves.
@@ -33,7 +33,7 @@ const STAGE_ROWS: usize = 10_000;
 /// What to roll up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RollupRequest {
-    /// All windows, and not only those that can have changed since the last publication.
+    /// All windows and all superseded rows, and not only those that can have changed since the last publication.
     pub full: bool,
 }
 
@@ -113,12 +113,10 @@ async fn run(deps: &BatchDeps, profile: &StreamProfile, request: RollupRequest) 
     let mut refusal = String::new();
     for _ in 0..MAX_TRIES {
         let expected = deps.views.boundary(&profile.name).await?;
-        superseded_rows += mark_superseded(deps, profile, &expected).await?;
-        let table = match deps.lake.open_table(&profile.name, LakeTable::Readings, None).await {
-            Ok(table) => table,
-            Err(LakeError::NoSuchTable { .. }) => return Ok(up_to_date(expected, began)),
-            Err(error) => return Err(error.into()),
-        };
+        let since = expected.lake_version.filter(|_| !request.full);
+        let Settled { table, marked_rows } = settle_superseded(deps, profile, since).await?;
+        superseded_rows += marked_rows;
+        let Some(table) = table else { return Ok(up_to_date(expected, began)) };
         let next = boundary_of(&table);
         if next == expected && !request.full {
             return Ok(up_to_date(expected, began));
@@ -149,7 +147,7 @@ async fn run(deps: &BatchDeps, profile: &StreamProfile, request: RollupRequest) 
         let publishing = Instant::now();
         match deps.views.publish(&publication).await? {
             PublishOutcome::Published => {
-                report.cleared_speed_rows = deps.views.drop_seen_speed_rollups(&profile.name, deps.clock.now()).await?;
+                report.cleared_speed_rows = clear_speed(deps, profile).await;
                 report.publish_seconds = (staging.elapsed + publishing.elapsed()).as_secs_f64();
                 report.seconds = began.elapsed().as_secs_f64();
                 tracing::info!(
@@ -164,6 +162,15 @@ async fn run(deps: &BatchDeps, profile: &StreamProfile, request: RollupRequest) 
         }
     }
     Err(BatchError::Contended { job: "rollup", attempts: MAX_TRIES, reason: refusal })
+}
+
+/// Clears what speed has of the windows that batch has seen. Reads are exact without it, so a failure is logged, and the
+/// next publication clears it.
+async fn clear_speed(deps: &BatchDeps, profile: &StreamProfile) -> u64 {
+    deps.views.drop_seen_speed_rollups(&profile.name, deps.clock.now()).await.unwrap_or_else(|error| {
+        tracing::warn!(stream = profile.name.as_str(), %error, "speed's rows that batch has seen are not cleared yet");
+        0
+    })
 }
 
 /// The boundary that a publication of this version has: what the lake holds of each partition of a log.

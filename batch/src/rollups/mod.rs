@@ -1,7 +1,7 @@
 //! Roll-ups: partials of every stored window, computed by DataFusion from lake rows.
 //!
-//! [`windows`] runs `windows.sql`, in which [`partial_of`] gathers count, sum, extremes and sum of squares of a measure
-//! in one pass; [`touched`] says which windows a change of the lake can have changed, and [`superseded`] finds the live
+//! `windows` runs `windows.sql`, in which `partial_of` gathers count, sum, extremes and sum of squares of a measure
+//! in one pass; `touched` says which windows a change of the lake can have changed, and `superseded` finds the live
 //! rows that a file's row replaces. [`crate::jobs::rollup`] publishes what comes out.
 
 mod partial_of;
@@ -9,6 +9,6 @@ mod superseded;
 mod touched;
 mod windows;
 
-pub(crate) use superseded::mark_superseded;
+pub(crate) use superseded::{Settled, settle_superseded};
 pub(crate) use touched::{Scope, TouchedWindows, scope_since};
 pub(crate) use windows::WindowQuery;

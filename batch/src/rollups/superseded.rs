@@ -2,7 +2,8 @@
 //!
 //! Speed folds messages without looking at any table, so such a row gets into the lake unmarked. It is found here, by
 //! comparing only those data files whose ranges overlap and of which one is new, and its data file is replaced by one in
-//! which it is marked.
+//! which it is marked. What is new is told by the boundary, so no version may be published in which a row is still to be
+//! marked: the next roll-up would take its file for seen and count the row for good.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -16,7 +17,6 @@ use arrow::{
 };
 use futures::TryStreamExt;
 use kilowatch_shared::{
-    checkpoint::Boundary,
     lake::{
         CommitOutcome, LakeError, LakeTable,
         delta::{LakeFile, TableFiles, WrittenFile},
@@ -34,26 +34,74 @@ use crate::{BatchDeps, BatchError, sql};
 /// Positions of rows: source, partition, offset.
 type Positions = HashSet<(String, i32, i64)>;
 
-/// Marks what became superseded since a boundary; tells how many rows were marked. Where another commit touched one of
-/// the data files at the same time, nothing is marked and the next roll-up does it.
-pub(crate) async fn mark_superseded(
+/// A version of the table in which nothing is left to mark.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// The version; `None` while the table does not exist.
+    pub table: Option<TableFiles>,
+    /// How many rows had to be marked for that.
+    pub marked_rows: u64,
+}
+
+/// What one look at the table came to.
+enum Look {
+    /// Nothing is left to mark in the version that was looked at.
+    Settled,
+    /// So many rows are marked in a newer version, which may hold other rows that nobody has looked at.
+    Marked(u64),
+    /// Another commit touched one of the data files at the same time.
+    Overtaken,
+}
+
+/// Commits of others that may come in between. Speed closes a segment a minute and adds files only; what replaces files
+/// is another roll-up.
+const MAX_OVERTAKEN: u32 = 5;
+
+/// Marks what became superseded since the version `since` (`None` compares all files), until a version is found in which
+/// nothing is left to mark.
+///
+/// # Errors
+/// [`BatchError::Contended`] if other jobs kept replacing the same data files.
+pub(crate) async fn settle_superseded(
     deps: &BatchDeps,
     profile: &StreamProfile,
-    boundary: &Boundary,
-) -> Result<u64, BatchError> {
-    let table = match deps.lake.open_table(&profile.name, LakeTable::Readings, None).await {
-        Ok(table) => table,
-        Err(LakeError::NoSuchTable { .. }) => return Ok(0),
-        Err(error) => return Err(error.into()),
-    };
-    let new = new_files(deps, profile, boundary, &table).await?;
-    let (live, filed) = overlapping(&table, new.as_ref());
+    since: Option<i64>,
+) -> Result<Settled, BatchError> {
+    let (mut marked_rows, mut overtaken) = (0, 0);
+    while overtaken < MAX_OVERTAKEN {
+        let table = match deps.lake.open_table(&profile.name, LakeTable::Readings, None).await {
+            Ok(table) => table,
+            Err(LakeError::NoSuchTable { .. }) => return Ok(Settled { table: None, marked_rows }),
+            Err(error) => return Err(error.into()),
+        };
+        match look(deps, profile, since, &table).await? {
+            Look::Settled => return Ok(Settled { table: Some(table), marked_rows }),
+            Look::Marked(rows) => marked_rows += rows,
+            Look::Overtaken => overtaken += 1,
+        }
+    }
+    Err(BatchError::Contended {
+        job: "rollup",
+        attempts: MAX_OVERTAKEN,
+        reason: "another job replaced the data files of superseded rows each time".to_owned(),
+    })
+}
+
+/// Marks what is superseded in one version of the table.
+async fn look(
+    deps: &BatchDeps,
+    profile: &StreamProfile,
+    since: Option<i64>,
+    table: &TableFiles,
+) -> Result<Look, BatchError> {
+    let new = new_files(deps, profile, since, table).await?;
+    let (live, filed) = overlapping(table, new.as_ref());
     if live.files.is_empty() {
-        return Ok(0);
+        return Ok(Look::Settled);
     }
     let found = superseded_positions(deps, &live, &filed).await?;
     if found.is_empty() {
-        return Ok(0);
+        return Ok(Look::Settled);
     }
     let (mut old, mut rewritten, mut marked) = (Vec::new(), Vec::new(), 0);
     for file in live.files.iter().filter(|file| may_hold_one_of(file, &found)) {
@@ -63,25 +111,25 @@ pub(crate) async fn mark_superseded(
             marked += rows;
         }
     }
-    if old.is_empty() {
-        return Ok(0);
+    if marked == 0 {
+        return Err(unexpected(&"superseded rows are in none of the data files that they were found in"));
     }
     let outcome = deps.lake.replace_files(profile, LakeTable::Readings, &old, &rewritten, true).await?;
     if outcome == CommitOutcome::Conflict {
         deps.lake.discard(profile, LakeTable::Readings, &rewritten).await;
-        return Ok(0);
+        return Ok(Look::Overtaken);
     }
-    Ok(marked)
+    Ok(Look::Marked(marked))
 }
 
-/// The data files that were added since the boundary; `None` if all count as new.
+/// The data files that were added since a version; `None` if all count as new.
 async fn new_files(
     deps: &BatchDeps,
     profile: &StreamProfile,
-    boundary: &Boundary,
+    since: Option<i64>,
     table: &TableFiles,
 ) -> Result<Option<HashSet<Path>>, BatchError> {
-    let Some(from) = boundary.lake_version.filter(|from| *from <= table.version) else { return Ok(None) };
+    let Some(from) = since.filter(|from| *from <= table.version) else { return Ok(None) };
     let changes = deps.lake.files_added_between(&profile.name, LakeTable::Readings, from, table.version).await?;
     Ok(changes.map(|changes| changes.added.into_iter().map(|file| file.path.clone()).collect()))
 }
@@ -162,7 +210,10 @@ async fn rewrite(
         batches.push(batch);
         marked += rows;
     }
-    let Some(bucket) = file.bucket.filter(|_| marked > 0) else { return Ok(None) };
+    if marked == 0 {
+        return Ok(None);
+    }
+    let bucket = file.bucket.ok_or_else(|| unexpected(&format!("data file `{}` names no bucket", file.path)))?;
     let encoded = spawn_blocking(move || encode_file(&schema, bucket, &batches))
         .await
         .map_err(|error| BatchError::Internal { job: "rollup", reason: format!("a worker stopped: {error}") })??;

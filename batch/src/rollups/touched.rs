@@ -56,6 +56,11 @@ impl TouchedWindows {
         self.count
     }
 
+    /// Whether computing all windows costs less than telling these apart; no more are gathered then.
+    pub(crate) const fn too_many(&self) -> bool {
+        self.count > MAX_TOUCHED
+    }
+
     /// Whether a data file may hold a row of one of them.
     pub(crate) fn may_be_in(&self, file: &LakeFile) -> bool {
         let Some((least, greatest)) = file.stats.event_time else { return true };
@@ -89,7 +94,7 @@ pub(crate) async fn scope_since(
     let mut touched = TouchedWindows::default();
     let added: HashSet<&Path> = changes.added.iter().map(|file| &file.path).collect();
     touch_rows_of(&table.only(|file| added.contains(&file.path)), lake, profile, &mut touched).await?;
-    if !changes.removed.is_empty() {
+    if !touched.too_many() && !changes.removed.is_empty() {
         let removed: HashSet<&Path> = changes.removed.iter().map(|file| &file.path).collect();
         // Rows that are gone were in windows that only the version that still had them can name.
         let before = match lake.open_table(&profile.name, LakeTable::Readings, Some(from)).await {
@@ -99,7 +104,7 @@ pub(crate) async fn scope_since(
         };
         touch_rows_of(&before, lake, profile, &mut touched).await?;
     }
-    Ok(if touched.len() > MAX_TOUCHED { Scope::All } else { Scope::Touched(touched) })
+    Ok(if touched.too_many() { Scope::All } else { Scope::Touched(touched) })
 }
 
 async fn touch_rows_of(

@@ -75,11 +75,13 @@ impl<'a> WindowQuery<'a> {
         Ok(())
     }
 
-    /// The windows of one length that the rows of the files fall into.
+    /// The windows of one length that the rows of the files fall into, up to too many.
     pub(crate) async fn touch(&mut self, window_secs: u32, touched: &mut TouchedWindows) -> Result<(), BatchError> {
         let began = Instant::now();
         let mut batches = self.stream(include_str!("touched.sql"), window_secs).await?;
-        while let Some(batch) = batches.try_next().await.map_err(|error| stream_error(&error))? {
+        while !touched.too_many()
+            && let Some(batch) = batches.try_next().await.map_err(|error| stream_error(&error))?
+        {
             let columns = WindowColumns::of(&batch)?;
             for row in 0..batch.num_rows() {
                 touched.insert(columns.device(row)?, window_secs, columns.start(row)?);
