@@ -7,8 +7,12 @@ use super::IngestError;
 /// Two MiB are some 33,000 lines: little beside the memory that a job may take, much beside the cost of a hand-over.
 const BLOCK_BYTES: usize = 2 << 20;
 
-/// No reading is that long; a file of one endless line must not fill the memory.
-pub(super) const MAX_LINE_BYTES: usize = 1 << 20;
+/// A line of megabytes is no reading, but may be the one bad line of a good file: it is kept whole as a dead letter. What
+/// is longer still is no table, and a file of one endless line must not fill the memory.
+pub(super) const MAX_LINE_BYTES: usize = 16 << 20;
+
+/// The names of ten thousand columns.
+const MAX_HEADER_BYTES: usize = 1 << 20;
 
 /// Whole lines of a file.
 #[derive(Debug)]
@@ -44,8 +48,8 @@ impl BlockReader {
                 bytes.pop();
                 break;
             }
-            if bytes.len() > MAX_LINE_BYTES {
-                return Err(self.too_long());
+            if bytes.len() > MAX_HEADER_BYTES {
+                return Err(self.too_long(MAX_HEADER_BYTES));
             }
             // A header is short; reading little here keeps the first block as large as the others.
             if self.read_some(&mut bytes, 16 << 10)? == 0 {
@@ -69,20 +73,29 @@ impl BlockReader {
     pub(crate) fn next_block(&mut self) -> Result<Option<Block>, IngestError> {
         let mut bytes = Vec::with_capacity(self.block_bytes + self.rest.len());
         bytes.append(&mut self.rest);
-        let wanted = self.block_bytes;
-        while !self.ended && bytes.len() < wanted {
-            let missing = wanted - bytes.len();
-            self.read_some(&mut bytes, missing)?;
+        let mut wanted = self.block_bytes;
+        let first_end = loop {
+            while !self.ended && bytes.len() < wanted {
+                let missing = wanted - bytes.len();
+                self.read_some(&mut bytes, missing)?;
+            }
+            if let Some(end) = memchr::memchr(b'\n', &bytes) {
+                break end;
+            }
+            if self.ended || bytes.len() > MAX_LINE_BYTES {
+                break bytes.len();
+            }
+            wanted += self.block_bytes;
+        };
+        // Only the first line of a block can be that long: later ones end in the last piece that was read.
+        if first_end > MAX_LINE_BYTES {
+            return Err(self.too_long(MAX_LINE_BYTES));
         }
         if bytes.is_empty() {
             return Ok(None);
         }
         if !self.ended {
             let end = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
-            if bytes.len() - end > MAX_LINE_BYTES {
-                self.next_line += memchr::memchr_iter(b'\n', &bytes[..end]).count() as u64;
-                return Err(self.too_long());
-            }
             self.rest.extend_from_slice(&bytes[end..]);
             bytes.truncate(end);
         }
@@ -102,8 +115,8 @@ impl BlockReader {
         Ok(read)
     }
 
-    fn too_long(&self) -> IngestError {
-        IngestError::LineTooLong { path: self.path.clone(), line: self.next_line, limit_bytes: MAX_LINE_BYTES }
+    fn too_long(&self, limit_bytes: usize) -> IngestError {
+        IngestError::LineTooLong { path: self.path.clone(), line: self.next_line, limit_bytes }
     }
 }
 
@@ -128,14 +141,36 @@ mod tests {
         assert_eq!(reader(b"", 64).header().unwrap(), None);
     }
 
+    /// What comes of a file whose third line has so many bytes: the lengths of all lines after the header.
+    fn third_line_of(line_bytes: usize, rest: &[u8]) -> Result<Vec<usize>, IngestError> {
+        let mut text = b"header\nshort\n".to_vec();
+        text.extend(std::iter::repeat_n(b'x', line_bytes));
+        text.extend_from_slice(rest);
+        let mut reader = reader(&text, BLOCK_BYTES);
+        reader.header().unwrap();
+        let mut lengths = Vec::new();
+        while let Some(block) = reader.next_block()? {
+            lengths.extend(block.bytes.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::len));
+        }
+        Ok(lengths)
+    }
+
+    #[test]
+    fn a_long_line_is_one_line_wherever_the_blocks_are_cut() {
+        for line_bytes in [BLOCK_BYTES - 20, BLOCK_BYTES, 5 * BLOCK_BYTES + 7, MAX_LINE_BYTES] {
+            assert_eq!(third_line_of(line_bytes, b"\nlast\n").unwrap(), [6, line_bytes + 1, 5]);
+            assert_eq!(third_line_of(line_bytes, b"").unwrap(), [6, line_bytes]);
+        }
+    }
+
     #[test]
     fn a_line_without_an_end_in_sight_is_refused_by_its_number() {
-        let mut text = b"header\nshort\n".to_vec();
-        text.extend(std::iter::repeat_n(b'x', 3 * MAX_LINE_BYTES));
-        let mut reader = reader(&text, 2 * MAX_LINE_BYTES);
-        reader.header().unwrap();
-        let error = reader.next_block().unwrap_err();
-        assert!(matches!(error, IngestError::LineTooLong { line: 3, .. }), "{error}");
+        for (line_bytes, rest) in [(MAX_LINE_BYTES + 1, &b"\nlast\n"[..]), (MAX_LINE_BYTES + 1, b""), (3 << 24, b"")] {
+            let error = third_line_of(line_bytes, rest).unwrap_err();
+            assert!(matches!(error, IngestError::LineTooLong { line: 3, .. }), "{error}");
+        }
+        let error = reader(&vec![b'x'; 2 * MAX_HEADER_BYTES], BLOCK_BYTES).header().unwrap_err();
+        assert!(matches!(error, IngestError::LineTooLong { line: 1, .. }), "{error}");
     }
 
     proptest! {

@@ -55,7 +55,10 @@ pub enum IngestError {
         reason: String,
     },
     /// A line so long that the file is hardly a table.
-    #[error("{}: line {line} is longer than {limit_bytes} bytes; is this a table of text?", path.display())]
+    #[error(
+        "{}: line {line} is longer than {limit_bytes} bytes; remove or repair it, if this is a table of text at all",
+        path.display()
+    )]
     LineTooLong {
         /// The file.
         path: PathBuf,
@@ -63,6 +66,44 @@ pub enum IngestError {
         line: u64,
         /// The longest line that is read.
         limit_bytes: usize,
+    },
+    /// A packing or an encoding that is not read.
+    #[error("{}: {found}; {fix}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What its first bytes say that it is.
+        found: &'static str,
+        /// What to do first.
+        fix: &'static str,
+    },
+    /// None of its lines can be read, so it is hardly the file or the layout that was meant.
+    #[error(
+        "{}: none of its {bad_lines} lines can be read; the first is line {line}: {reason}. \
+         Is this the right file and format?",
+        path.display()
+    )]
+    NothingReadable {
+        /// The file.
+        path: PathBuf,
+        /// How many lines there are.
+        bad_lines: u64,
+        /// The first of them.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// More rows than can be told apart in memory.
+    #[error(
+        "{}: its rows and those that the lake has of the same time are more than {limit_rows}; \
+         split the file by time, and ingest the parts",
+        path.display()
+    )]
+    TooManyRows {
+        /// The file.
+        path: PathBuf,
+        /// How many may be compared at once.
+        limit_rows: usize,
     },
     /// So much of it is unreadable that it is hardly the file that was meant.
     #[error(

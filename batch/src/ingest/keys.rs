@@ -29,6 +29,7 @@ impl DeviceNumbers {
 #[derive(Debug, Default)]
 pub(crate) struct KeySet {
     devices: HashMap<u32, DeviceKeys>,
+    keys: usize,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +56,14 @@ impl KeySet {
 
     /// Adds a key, unless it is there: then its fingerprint is the answer and stays.
     pub(crate) fn insert(&mut self, device: u32, time: i64, print: u64) -> Option<u64> {
-        self.devices.entry(device).or_default().insert(time, print)
+        let known = self.devices.entry(device).or_default().insert(time, print);
+        self.keys += usize::from(known.is_none());
+        known
+    }
+
+    /// How many keys there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.keys
     }
 }
 
@@ -153,6 +161,7 @@ mod tests {
                 prop_assert_eq!(set.find(device, time), known);
                 prop_assert_eq!(set.insert(device, time, print), known);
                 map.entry((device, time)).or_insert(print);
+                prop_assert_eq!(set.len(), map.len());
             }
         }
     }

@@ -41,13 +41,14 @@ impl LakeKeys {
         &self.keys
     }
 
-    /// Reads the keys of the data files that may hold a key of these rows.
+    /// Reads the keys of the data files that may hold a key of these rows; stops reading at more than `most`.
     pub(crate) async fn read_for(
         &mut self,
         rows: &ParsedRows,
         lake: &DeltaLake,
         profile: &StreamProfile,
         numbers: &mut DeviceNumbers,
+        most: usize,
     ) -> Result<(), BatchError> {
         let Some(table) = &self.table else { return Ok(()) };
         let wanted = table.only(|file| !self.loaded.contains(&file.path) && may_share_a_key(file, rows));
@@ -60,7 +61,9 @@ impl LakeKeys {
         let readings = SessionTable { name: "readings", files: &wanted };
         let session = lake_session(lake.store(), &[readings], &limits)?;
         let mut batches = session.stream(&sql::for_profile(include_str!("lake_keys.sql"), profile, 0)).await?;
-        while let Some(batch) = batches.try_next().await.map_err(|error| stream_error(&error))? {
+        while self.keys.len() <= most
+            && let Some(batch) = batches.try_next().await.map_err(|error| stream_error(&error))?
+        {
             add_keys(&batch, profile, numbers, &mut self.keys)?;
         }
         Ok(())

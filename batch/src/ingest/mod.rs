@@ -1,7 +1,7 @@
 //! A history file becomes typed columns, one step a file:
-//! path -[`open`]-> bytes -[`blocks`]-> blocks of whole lines -[`text`]-> [`ParsedRows`] -[`keys`]-> the rows that are new
-//! -[`buckets`]-> Parquet files, one time bucket each. Parquet input skips the lines ([`parquet_input`]). [`feed`] runs
-//! the first steps on other threads, [`tally`] counts what became of every row, [`stats`] is the file for people.
+//! path -`open`-> bytes -`blocks`-> blocks of whole lines -`text`-> `ParsedRows` -`keys`-> the rows that are new
+//! -`buckets`-> Parquet files, one time bucket each. Parquet input skips the lines (`parquet_input`). `feed` runs
+//! the first steps on other threads, `tally` counts what became of every row, `stats` is the file for people.
 //!
 //! A row's number is its offset in the lake: for text the 1-based number of its line (the header is line 1, so
 //! `sed -n 17p` shows row 17), for Parquet the 1-based number of its row. [`crate::jobs::ingest`] drives the steps.
@@ -38,5 +38,5 @@ pub(crate) use keys::{DeviceNumbers, KeySet, find_repeats};
 pub(crate) use lake_keys::LakeKeys;
 pub(crate) use open::InputFile;
 pub(crate) use rows::{BadRow, ParsedRows};
-pub(crate) use stats::HourlyStats;
+pub(crate) use stats::{HourlyStats, check_target};
 pub(crate) use tally::Tally;

@@ -16,6 +16,9 @@ use super::{IngestError, Progress};
 /// Large enough that a system call costs nothing beside hashing or parsing what it brought.
 const READ_BYTES: usize = 1 << 20;
 
+/// As many first bytes as the longest mark of a packing has.
+const MAGIC_BYTES: usize = 6;
+
 /// How the bytes are packed, told by the first of them and never by the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Packing {
@@ -52,13 +55,17 @@ impl InputFile {
                 reason: format!("{}: not a regular file; it is read twice, so copy the data to a file", path.display()),
             });
         }
-        let mut magic = Vec::with_capacity(4);
-        File::open(path).map_err(io_error)?.take(4).read_to_end(&mut magic).map_err(io_error)?;
+        let mut magic = Vec::with_capacity(MAGIC_BYTES);
+        let opened = File::open(path).map_err(io_error)?;
+        opened.take(MAGIC_BYTES as u64).read_to_end(&mut magic).map_err(io_error)?;
         let packing = match magic.as_slice() {
             [] => return Err(IngestError::Empty { path: path.to_owned() }),
             [0x1f, 0x8b, ..] => Packing::Gzip,
-            b"PAR1" => Packing::Parquet,
-            _ => Packing::Plain,
+            [b'P', b'A', b'R', b'1', ..] => Packing::Parquet,
+            magic => match unsupported(magic) {
+                Some((found, fix)) => return Err(IngestError::Unsupported { path: path.to_owned(), found, fix }),
+                None => Packing::Plain,
+            },
         };
         Ok(Self { path: path.to_owned(), packing, size_bytes: metadata.len(), modified: metadata.modified().ok() })
     }
@@ -103,6 +110,19 @@ impl InputFile {
         } else {
             Err(IngestError::Changed { path: self.path.clone() })
         }
+    }
+}
+
+/// What first bytes say of a file that people have at hand but that is not read, and what to do with it.
+fn unsupported(magic: &[u8]) -> Option<(&'static str, &'static str)> {
+    const UNPACK: &str = "unpack it first, or pack it with gzip";
+    match magic {
+        [b'P', b'K', 3, 4, ..] => Some(("a ZIP archive", "unzip it first and name the file inside")),
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => Some(("packed with xz", UNPACK)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(("packed with zstd", UNPACK)),
+        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A'] => Some(("packed with bzip2", UNPACK)),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some(("text in UTF-16", "save it as UTF-8")),
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use arrow::array::{Float64Array, Float64Builder, Int64Array, StringArray, StringBuilder};
+use bytes::Bytes;
 use kilowatch_shared::position::{DeviceId, InvalidId};
 use smallvec::SmallVec;
 
@@ -14,7 +15,7 @@ pub(crate) struct BadRow {
     /// What is wrong with it, for a person.
     pub reason: String,
     /// Its bytes as they stood in the file, without the line end.
-    pub raw: Vec<u8>,
+    pub raw: Bytes,
 }
 
 /// Rows in file order, column by column, and what could not be read between them.
@@ -139,7 +140,7 @@ impl RowsBuilder {
     pub(super) fn push_bad(&mut self, number: u64, reason: String, raw: &[u8]) {
         self.values.fill(None);
         self.texts.fill(None);
-        self.bad.push(BadRow { number, reason, raw: raw.to_vec() });
+        self.bad.push(BadRow { number, reason, raw: Bytes::copy_from_slice(raw) });
     }
 
     /// The rows.

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{BufWriter, Write},
+    io::{self, BufWriter, Write},
     path::Path,
 };
 
@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use kilowatch_shared::{position::DeviceId, rollup::Partial, stream::StreamProfile};
 use serde::Serialize;
 
-use super::{IngestError, ParsedRows, keys::Repeat};
+use super::{IngestError, InputFile, ParsedRows, keys::Repeat};
 
 const HOUR_MICROS: i64 = 3_600_000_000;
 
@@ -60,13 +60,39 @@ impl HourlyStats {
                 .map(|((device, hour), partials)| hour_body(profile, device, *hour, partials))
                 .collect(),
         };
-        let mut file = BufWriter::new(File::create(&unfinished).map_err(io_error)?);
-        serde_json::to_writer(&mut file, &body).map_err(|error| io_error(error.into()))?;
-        file.write_all(b"\n").map_err(io_error)?;
-        let file = file.into_inner().map_err(|error| io_error(error.into_error()))?;
-        file.sync_all().map_err(io_error)?;
-        std::fs::rename(&unfinished, path).map_err(io_error)
+        let written = write_whole(Path::new(&unfinished), &body).and_then(|()| std::fs::rename(&unfinished, path));
+        if written.is_err() {
+            // It may not even be there; what counts is the first failure.
+            let _ = std::fs::remove_file(&unfinished);
+        }
+        written.map_err(io_error)
     }
+}
+
+fn write_whole(path: &Path, body: &StatsBody<'_>) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    serde_json::to_writer(&mut file, body)?;
+    file.write_all(b"\n")?;
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
+/// Refuses a place for the statistics that they would overwrite the history in, or that cannot be written, before
+/// minutes of work hang on it.
+pub(crate) fn check_target(target: &Path, input: &InputFile) -> Result<(), IngestError> {
+    let refused =
+        |reason: String| IngestError::BadRequest { reason: format!("--stats {}: {reason}", target.display()) };
+    if target.is_dir() {
+        return Err(refused("a folder; name a file in it".to_owned()));
+    }
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(refused(format!("there is no folder {}; create it first", folder.display())));
+    }
+    let place = |path: &Path| path.canonicalize().ok();
+    if place(target).is_some_and(|target| Some(target) == place(&input.path)) {
+        return Err(refused("that is the file to ingest; name another one".to_owned()));
+    }
+    Ok(())
 }
 
 fn hour_body<'a>(profile: &'a StreamProfile, device: &'a DeviceId, hour: i64, partials: &[Partial]) -> HourBody<'a> {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use kilowatch_shared::{
     dead_letter::DeadLetter,
@@ -68,6 +67,20 @@ impl Tally {
         }
     }
 
+    /// Refuses a file that held nothing: a file that is known cannot be ingested again under other options.
+    pub(crate) fn check_readable(&self, file: &InputFile) -> Result<(), IngestError> {
+        match self.bad.first() {
+            _ if self.read_rows > self.bad_lines() => Ok(()),
+            None => Err(IngestError::HeaderOnly { path: file.path.clone() }),
+            Some(first) => Err(IngestError::NothingReadable {
+                path: file.path.clone(),
+                bad_lines: self.bad_lines(),
+                line: first.number,
+                reason: first.reason.clone(),
+            }),
+        }
+    }
+
     /// How many lines became no reading.
     pub(crate) fn bad_lines(&self) -> u64 {
         self.bad.len() as u64
@@ -93,7 +106,7 @@ impl Tally {
             .map(|row| DeadLetter {
                 position: SourcePosition { source: source.clone(), partition: 0, offset: Offset::new(row.number) },
                 key: None,
-                raw: Bytes::from(row.raw.clone()),
+                raw: row.raw.clone(),
                 reason: row.reason.clone(),
                 seen_at,
             })

@@ -27,7 +27,7 @@ use crate::{
     BatchDeps, BatchError,
     ingest::{
         BucketBuffer, BucketRows, DeviceNumbers, Feed, FileOutcome, HourlyStats, IngestError, IngestReport,
-        IngestRequest, InputFile, KeySet, LakeKeys, Progress, Tally, find_repeats, stopped,
+        IngestRequest, InputFile, KeySet, LakeKeys, Progress, Tally, check_target, find_repeats, stopped,
     },
 };
 
@@ -39,6 +39,10 @@ const ENCODERS: usize = 2;
 
 /// Data files on their way into the store, encoding included: while a store syncs some, the cores encode others.
 const FILES_AT_ONCE: usize = 4;
+
+/// Keys that are compared at once, of the file and of the lake: 1 GiB if they ascend. Fifteen years of one meter's minutes
+/// are an eighth of it.
+const MAX_KEYS: usize = 64 << 20;
 
 /// Brings a file into the lake. A file that the lake knows changes nothing.
 ///
@@ -76,8 +80,13 @@ async fn run(
     progress: Arc<dyn Progress>,
 ) -> Result<IngestReport, BatchError> {
     let (began, started_at) = (Instant::now(), deps.clock.now());
-    let path = request.path.clone();
-    let file = spawn_blocking(move || InputFile::look_at(&path)).await.map_err(|error| stopped(&error))??;
+    let asked = request.clone();
+    let look = move || {
+        let file = InputFile::look_at(&asked.path)?;
+        asked.stats.as_deref().map_or(Ok(()), |target| check_target(target, &file))?;
+        Ok::<_, IngestError>(file)
+    };
+    let file = spawn_blocking(look).await.map_err(|error| stopped(&error))??;
     let hashing = {
         let file = file.clone();
         spawn_blocking(move || file.sha256())
@@ -103,18 +112,16 @@ async fn run(
         // Only the statistics are wanted of a file that is there.
         rows.writes = !known;
         let filed = rows.take_all(&file, feed).await;
-        let (tally, written) = match filed {
-            Ok(filed) => filed,
+        let tally = match filed {
+            Ok(tally) => tally,
             Err(error) => {
                 rows.discard().await;
                 return Err(error);
             }
         };
-        if let (Some(stats), Some(target)) = (rows.stats.take(), request.stats.clone()) {
-            let (profile, sha256) = (profile.clone(), sha256.clone());
-            spawn_blocking(move || stats.write(&target, &profile, &sha256))
-                .await
-                .map_err(|error| stopped(&error))??;
+        if let Err(error) = rows.write_stats(request, &sha256).await {
+            rows.discard().await;
+            return Err(error);
         }
         if known {
             return Ok(already_ingested(request, sha256, base.as_ref(), began));
@@ -124,18 +131,17 @@ async fn run(
         if tally.bad_lines() > 0 {
             let letters = tally.dead_letters(&source, started_at);
             if let Err(error) = deps.lake.append_file_dead_letters(profile, &ingest, &letters).await {
-                rows.written = written;
                 rows.discard().await;
                 return Err(error.into());
             }
         }
         let snapshot = base.as_ref().map_or_else(empty_table, TableFiles::snapshot);
-        match deps.lake.append_file(profile, &snapshot, &ingest, &written).await? {
+        match deps.lake.append_file(profile, &snapshot, &ingest, &rows.written).await? {
             CommitOutcome::Committed(version) => {
                 let mut report = blank_report(request, sha256, FileOutcome::Ingested, Some(version));
                 report.missing_rows = rows.missing_rows;
-                report.files = written.len() as u64;
-                report.file_bytes = written.iter().map(|file| file.size_bytes).sum();
+                report.files = rows.written.len() as u64;
+                report.file_bytes = rows.written.iter().map(|file| file.size_bytes).sum();
                 tally.fill(&mut report);
                 report.seconds = began.elapsed().as_secs_f64();
                 tracing::info!(
@@ -149,10 +155,7 @@ async fn run(
                 );
                 return Ok(report);
             }
-            CommitOutcome::Conflict => {
-                rows.written = written;
-                rows.discard().await;
-            }
+            CommitOutcome::Conflict => rows.discard().await,
         }
     }
     Err(BatchError::Contended {
@@ -205,14 +208,17 @@ impl<'a> FileRows<'a> {
     }
 
     /// Reads the feed to its end; the data files are stored then, and not yet committed.
-    async fn take_all(&mut self, file: &InputFile, mut feed: Feed) -> Result<(Tally, Vec<WrittenFile>), BatchError> {
+    async fn take_all(&mut self, file: &InputFile, mut feed: Feed) -> Result<Tally, BatchError> {
         let mut tally = Tally::default();
         let mut buffer = BucketBuffer::new(self.profile);
         while let Some(mut rows) = feed.next().await? {
             if self.writes {
-                self.lake_keys.read_for(&rows, &self.deps.lake, self.profile, &mut self.numbers).await?;
+                self.lake_keys.read_for(&rows, &self.deps.lake, self.profile, &mut self.numbers, MAX_KEYS).await?;
             }
             let repeats = find_repeats(&rows, &mut self.numbers, &mut self.file_keys, self.lake_keys.keys());
+            if self.file_keys.len() + self.lake_keys.keys().len() > MAX_KEYS {
+                return Err(IngestError::TooManyRows { path: file.path.clone(), limit_rows: MAX_KEYS }.into());
+            }
             if let Some(stats) = &mut self.stats {
                 stats.add(&rows, &repeats);
             }
@@ -223,9 +229,7 @@ impl<'a> FileRows<'a> {
                 }
             }
         }
-        if tally.read_rows == 0 {
-            return Err(IngestError::HeaderOnly { path: file.path.clone() }.into());
-        }
+        tally.check_readable(file)?;
         for ready in buffer.finish()? {
             self.store(ready).await?;
         }
@@ -234,7 +238,15 @@ impl<'a> FileRows<'a> {
         }
         let unchanged = file.clone();
         spawn_blocking(move || unchanged.check_unchanged()).await.map_err(|error| stopped(&error))??;
-        Ok((tally, std::mem::take(&mut self.written)))
+        Ok(tally)
+    }
+
+    /// Writes the statistics, if they are wanted.
+    async fn write_stats(&mut self, request: &IngestRequest, sha256: &str) -> Result<(), BatchError> {
+        let (Some(stats), Some(target)) = (self.stats.take(), request.stats.clone()) else { return Ok(()) };
+        let (profile, sha256) = (self.profile.clone(), sha256.to_owned());
+        let written = spawn_blocking(move || stats.write(&target, &profile, &sha256));
+        Ok(written.await.map_err(|error| stopped(&error))??)
     }
 
     /// Encodes and stores a data file beside the parsing; waits while enough of them are under way.

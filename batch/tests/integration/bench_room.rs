@@ -11,6 +11,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use chrono::{DateTime, Utc};
 use flate2::{Compression, write::GzEncoder};
+use futures::TryStreamExt;
 use kilowatch_batch::{
     BatchDeps, BatchError,
     ingest::{IngestReport, IngestRequest, NoProgress},
@@ -34,6 +35,7 @@ use kilowatch_shared::{
     stream::{StreamProfile, StreamRegistry},
     views::{SharedViews, sqlite::SqliteViews},
 };
+use object_store::ObjectStore;
 
 pub const UCI_HEADER: &str = "Date;Time;Global_active_power;Global_reactive_power;Voltage;Global_intensity;Sub_metering_1;Sub_metering_2;Sub_metering_3";
 
@@ -106,6 +108,13 @@ impl Room {
         let mut letters = self.deps.lake.newest_dead_letters(&self.profile.name, 1_000_000).await.unwrap();
         letters.sort_by(|a, b| a.position.cmp(&b.position));
         letters
+    }
+
+    /// The data files that the store holds, whether a commit names them or not.
+    pub async fn stored_data_files(&self) -> Vec<String> {
+        let stored: Vec<_> = self.deps.lake.store().objects().list(None).try_collect().await.unwrap();
+        let paths = stored.into_iter().map(|object| object.location.to_string());
+        paths.filter(|path| path.ends_with(".parquet")).collect()
     }
 
     /// Everything that is published.

@@ -1,7 +1,7 @@
 //! A line that cannot be read is reported by its number and kept; the rest goes in.
 
 use kilowatch_batch::BatchError;
-use kilowatch_batch::ingest::IngestError;
+use kilowatch_batch::ingest::{ColumnChoice, IngestError};
 use kilowatch_shared::position::Offset;
 
 use crate::bench_room::{Room, UCI_HEADER, instant, minute, request};
@@ -62,13 +62,35 @@ async fn a_second_run_adds_no_dead_letter() {
 }
 
 #[tokio::test]
-async fn a_file_of_bad_lines_alone_is_known_afterwards_and_holds_no_row() {
+async fn a_file_without_a_readable_line_is_refused_and_may_come_again_under_other_options() {
     let room = Room::new().await;
-    let bytes = format!("{UCI_HEADER}\nbroken\nbroken too\n");
-    let report = room.ingest_bytes("a.txt", bytes.as_bytes()).await;
-    assert_eq!((report.rows, report.bad_lines, report.files), (0, 2, 0));
-    let again = room.ingest_bytes("a.txt", bytes.as_bytes()).await;
-    assert_eq!(again.outcome, kilowatch_batch::ingest::FileOutcome::AlreadyIngested);
+    let csv = b"when;P;Q\n2007-01-01T00:00:00Z;1,5;1.5\n2007-01-01T00:01:00Z;2,5;2.5\n";
+    let mut asked = request(&room.write("a.csv", csv));
+    asked.columns = ColumnChoice::parse_list("active_power=P").unwrap();
+    asked.time_column = Some("when".to_owned());
+    let error = room.ingest(&asked).await.unwrap_err();
+    assert!(
+        matches!(error, BatchError::Ingest(IngestError::NothingReadable { line: 2, bad_lines: 2, .. })),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("line 2: P: `1,5` is not a number"), "{error}");
+    assert!(room.stored_data_files().await.is_empty());
+
+    asked.columns = ColumnChoice::parse_list("active_power=Q").unwrap();
+    assert_eq!(room.ingest(&asked).await.unwrap().rows, 2);
+}
+
+#[tokio::test]
+async fn a_line_of_ten_megabytes_is_one_bad_line_and_kept_whole() {
+    let room = Room::new().await;
+    let long = vec![b'7'; 10 << 20];
+    let start = format!("{UCI_HEADER}\n{}\n", minute(0, 1.0)).into_bytes();
+    let end = format!("\n{}\n", minute(1, 2.0)).into_bytes();
+    let report = room.ingest_bytes("a.txt", &[start, long.clone(), end].concat()).await;
+    assert_eq!((report.rows, report.bad_lines, report.bad_line_examples[0].line), (2, 1, 3));
+    assert_eq!(report.bad_line_examples[0].reason, "truncated: 1 fields where the header has 9");
+    let letters = room.dead_letters().await;
+    assert!(letters.len() == 1 && letters[0].raw == long);
 }
 
 #[tokio::test]

@@ -106,10 +106,21 @@ async fn of_two_files_at_once_each_key_comes_in_once() {
     assert_eq!(room.number("SELECT COUNT(*) FROM readings").await, 90);
     assert_eq!(room.number("SELECT COUNT(DISTINCT event_time) FROM readings").await, 90);
     // The data files of a try that lost its commit are gone again.
-    use futures::TryStreamExt;
-    use object_store::ObjectStore;
-    let stored: Vec<_> = room.deps.lake.store().objects().list(None).try_collect().await.unwrap();
-    let stored = stored.iter().filter(|object| object.location.as_ref().ends_with(".parquet")).count();
     let table = room.deps.lake.open_table(&room.profile.name, LakeTable::Readings, None).await.unwrap();
-    assert_eq!(stored, table.files.len());
+    assert_eq!(room.stored_data_files().await.len(), table.files.len());
+}
+
+#[tokio::test]
+async fn of_two_ingests_of_one_file_at_once_one_finds_it_there_and_no_dead_letter_comes_twice() {
+    let room = Room::new().await;
+    let mut bytes = minutes(0..60, 1.0);
+    bytes.extend_from_slice(b"broken\n");
+    let asked = request(&room.write("a.txt", &bytes));
+    let (one, two) = tokio::join!(room.ingest(&asked), room.ingest(&asked));
+    let mut outcomes = [one.unwrap().outcome, two.unwrap().outcome];
+    outcomes.sort_by_key(|outcome| *outcome == FileOutcome::AlreadyIngested);
+    assert_eq!(outcomes, [FileOutcome::Ingested, FileOutcome::AlreadyIngested]);
+    assert_eq!((room.number("SELECT COUNT(*) FROM readings").await, room.dead_letters().await.len()), (60, 1));
+    // One data file of readings, one of dead letters.
+    assert_eq!(room.stored_data_files().await.len(), 2);
 }

@@ -52,6 +52,23 @@ async fn every_value_of_a_uci_file_stands_in_its_column_and_a_missing_one_is_nul
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_commas_another_order_and_further_columns_change_no_value() {
+    let plain = Room::new().await;
+    plain.ingest_bytes("a.txt", &uci(&["1/1/2007;00:00:00;1.5;0.1;240.25;6.2;0;?;17"])).await;
+    let odd = Room::new().await;
+    let text = "\u{feff}Note,Sub_metering_3,Sub_metering_2,Sub_metering_1,Global_intensity,Voltage,\
+                Global_reactive_power,Global_active_power,Time,Date\r\n\
+                \"a, b\",17,?,0,6.2,240.25,0.1,1.5,00:00:00,1/1/2007\r\n";
+    // Packed by its name alone.
+    let report = odd.ingest_bytes("a.txt.gz", text.as_bytes()).await;
+    assert_eq!((report.rows, report.bad_lines), (1, 0), "{report:?}");
+    plain.rollup(false).await;
+    odd.rollup(false).await;
+    assert_eq!(plain.published().await, odd.published().await);
+    assert_eq!(plain.published().await.len(), 6, "a missing value has no window");
+}
+
+#[tokio::test]
 async fn line_ends_compression_and_a_missing_last_line_end_change_no_row() {
     let plain = uci(&LINES);
     let text = String::from_utf8(plain.clone()).unwrap();
