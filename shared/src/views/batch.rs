@@ -15,6 +15,10 @@ use crate::{
     rollup::{RollupKey, RollupRow},
 };
 
+/// Runs of one job of a stream that the history keeps: three years of a nightly job, and the last sixteen hours of one
+/// that runs every minute, whose older runs nobody asks for.
+pub const KEPT_JOB_RUNS: u32 = 1000;
+
 /// Rows that were staged for one publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StageId(pub Uuid);
@@ -113,6 +117,6 @@ pub trait BatchViews: std::fmt::Debug + Send + Sync {
     /// The models of a stream, newest first, at most `limit`.
     async fn models(&self, stream: &StreamName, limit: u32) -> Result<Vec<ModelManifest>, ViewsError>;
 
-    /// Adds a run to the history.
+    /// Adds a run to the history, which keeps the newest [`KEPT_JOB_RUNS`] of each job of a stream.
     async fn add_job_run(&self, run: &JobRun) -> Result<(), ViewsError>;
 }

@@ -18,7 +18,7 @@ mod translate;
 
 use std::sync::Arc;
 
-pub use batch::{BatchViews, Publication, PublishOutcome, ReplacedWindows, StageId};
+pub use batch::{BatchViews, KEPT_JOB_RUNS, Publication, PublishOutcome, ReplacedWindows, StageId};
 pub use error::ViewsError;
 pub use open::open;
 pub use serving::{

@@ -4,10 +4,10 @@ use super::{Row, Session, Statement};
 use crate::{
     job::{JobRun, JobStatus},
     position::StreamName,
-    views::ViewsError,
+    views::{KEPT_JOB_RUNS, ViewsError},
 };
 
-/// Adds a run.
+/// Adds a run, and drops the oldest ones of its job beyond [`KEPT_JOB_RUNS`].
 pub async fn add(session: &mut dyn Session, run: &JobRun) -> Result<(), ViewsError> {
     let statement = Statement::new(
         "INSERT INTO job_runs (stream, job, started_at, finished_at, status, rows_changed, message)
@@ -21,6 +21,14 @@ pub async fn add(session: &mut dyn Session, run: &JobRun) -> Result<(), ViewsErr
     .bind(run.rows)
     .bind(run.message.as_str());
     session.execute(statement).await?;
+    let old = Statement::new(
+        "DELETE FROM job_runs WHERE stream = $1 AND job = $2 AND id <=
+             (SELECT id FROM job_runs WHERE stream = $1 AND job = $2 ORDER BY id DESC LIMIT 1 OFFSET $3)",
+    )
+    .bind(run.stream.as_str())
+    .bind(run.job.as_str())
+    .bind(KEPT_JOB_RUNS);
+    session.execute(old).await?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use kilowatch_shared::{
     anomaly::{Anomaly, AnomalyOrigin, Severity},
     job::{JobRun, JobStatus},
     model::ModelId,
-    views::{AnomalyFilter, Effects},
+    views::{AnomalyFilter, Effects, KEPT_JOB_RUNS},
 };
 
 use super::subject::{Subject, anomaly, dead_letter, device, hour, household, partition};
@@ -118,22 +118,40 @@ pub async fn a_text_with_a_nul_does_not_stop_a_partition(subject: &Subject) {
     assert!(reason.ends_with("at column 3"), "{reason:?}");
 }
 
-pub async fn job_runs_come_newest_first(subject: &Subject) {
-    let run = |number: i64, status| JobRun {
-        job: "rollup".to_owned(),
+fn job_run(job: &str, number: i64, status: JobStatus) -> JobRun {
+    JobRun {
+        job: job.to_owned(),
         stream: household(),
         started_at: hour(number),
         finished_at: hour(number + 1),
         status,
         rows: 8760,
         message: "8,760 windows".to_owned(),
-    };
-    let runs = [run(2, JobStatus::Failed), run(1, JobStatus::Skipped), run(0, JobStatus::Succeeded)];
+    }
+}
+
+pub async fn job_runs_come_newest_first(subject: &Subject) {
+    let statuses = [(2, JobStatus::Failed), (1, JobStatus::Skipped), (0, JobStatus::Succeeded)];
+    let runs = statuses.map(|(number, status)| job_run("rollup", number, status));
     for run in runs.iter().rev() {
         subject.views.add_job_run(run).await.unwrap();
     }
     assert_eq!(subject.views.recent_job_runs(&household(), 10).await.unwrap(), runs);
     assert_eq!(subject.views.recent_job_runs(&household(), 1).await.unwrap(), runs[..1]);
+}
+
+pub async fn the_history_keeps_the_newest_runs_of_each_job(subject: &Subject) {
+    let kept = i64::from(KEPT_JOB_RUNS);
+    let train = job_run("train", 0, JobStatus::Succeeded);
+    subject.views.add_job_run(&train).await.unwrap();
+    for number in 1..=kept + 2 {
+        subject.views.add_job_run(&job_run("rollup", number, JobStatus::Skipped)).await.unwrap();
+    }
+    let runs = subject.views.recent_job_runs(&household(), 2 * KEPT_JOB_RUNS).await.unwrap();
+    let mut expected: Vec<JobRun> =
+        (3..=kept + 2).rev().map(|number| job_run("rollup", number, JobStatus::Skipped)).collect();
+    expected.push(train);
+    assert_eq!(runs, expected);
 }
 
 pub async fn views_that_are_there_answer(subject: &Subject) {
