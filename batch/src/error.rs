@@ -1,7 +1,7 @@
 //! What can go wrong in a batch job.
 
 use chrono::{DateTime, Utc};
-use kilowatch_shared::{lake::LakeError, model::ModelId, views::ViewsError};
+use kilowatch_shared::{lake::LakeError, model::ModelId, retry::RetryHint, views::ViewsError};
 
 use crate::{ingest::IngestError, training::TrainError};
 
@@ -51,4 +51,17 @@ pub enum BatchError {
         /// What is known of it.
         reason: String,
     },
+}
+
+impl BatchError {
+    /// Whether the same job may go through later, with nothing changed by anybody.
+    #[must_use]
+    pub const fn retry_hint(&self) -> RetryHint {
+        match self {
+            Self::Lake(error) => error.retry_hint(),
+            Self::Views(error) => error.retry_hint(),
+            Self::Contended { .. } => RetryHint::WithBackoff,
+            Self::Ingest(_) | Self::Train(_) | Self::Hindsight { .. } | Self::Internal { .. } => RetryHint::Never,
+        }
+    }
 }

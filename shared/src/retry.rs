@@ -4,8 +4,8 @@ use std::{future::Future, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder, Retryable};
 
-/// Whether the same call may go through later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether the same call may go through later. Of several calls, the greatest hint is the one of all together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RetryHint {
     /// It will fail again.
     Never,

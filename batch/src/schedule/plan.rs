@@ -2,8 +2,9 @@
 
 use std::str::FromStr;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use croner::Cron;
+use kilowatch_shared::retry::RetryHint;
 
 use super::ScheduleConfig;
 
@@ -33,12 +34,20 @@ impl ScheduledJob {
     }
 }
 
+/// Wait before the first try anew; each further one waits twice as long.
+const FIRST_RETRY: TimeDelta = TimeDelta::minutes(1);
+
+/// Longest wait between tries: an outage of a night costs its training an hour and not a day.
+const LONGEST_RETRY: TimeDelta = TimeDelta::hours(1);
+
 /// A job and when it runs.
 #[derive(Debug, Clone)]
 struct Entry {
     job: ScheduledJob,
     cron: Cron,
     next: Option<DateTime<Utc>>,
+    retry: Option<DateTime<Utc>>,
+    retries: u32,
 }
 
 /// Jobs with the time of their next run.
@@ -56,7 +65,9 @@ impl Schedule {
         let mut entries = Vec::new();
         for job in ScheduledJob::ALL {
             match parse_cron(config.cron_of(job)) {
-                Ok(Some(cron)) => entries.push(Entry { job, next: next_after(&cron, now), cron }),
+                Ok(Some(cron)) => {
+                    entries.push(Entry { job, next: next_after(&cron, now), cron, retry: None, retries: 0 });
+                }
                 Ok(None) => {}
                 Err(_) => return Err(config.problems()),
             }
@@ -67,7 +78,7 @@ impl Schedule {
     /// When the next job is due, if ever.
     #[must_use]
     pub fn next_run(&self) -> Option<DateTime<Utc>> {
-        self.entries.iter().filter_map(|entry| entry.next).min()
+        self.entries.iter().flat_map(|entry| [entry.next, entry.retry]).flatten().min()
     }
 
     /// The jobs that are due, each once however often it was missed, in the order in which they run. Their next run is
@@ -75,13 +86,28 @@ impl Schedule {
     pub fn take_due(&mut self, now: DateTime<Utc>) -> Vec<ScheduledJob> {
         let mut due = Vec::new();
         for entry in &mut self.entries {
-            if entry.next.is_some_and(|next| next <= now) {
+            if [entry.next, entry.retry].into_iter().flatten().any(|at| at <= now) {
                 due.push(entry.job);
+                entry.retry = None;
             }
             // Also of a job that is not due: a clock that was set back must not make it wait for the old future.
             entry.next = next_after(&entry.cron, now);
         }
         due
+    }
+
+    /// Learns how a due job ended: one that may go through later is due again after 1, 2, 4 .. 60 minutes, or at its next
+    /// time if that comes first.
+    pub fn ended(&mut self, job: ScheduledJob, hint: RetryHint, now: DateTime<Utc>) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.job == job) {
+            (entry.retry, entry.retries) = match hint {
+                RetryHint::Never => (None, 0),
+                RetryHint::WithBackoff => {
+                    let wait = FIRST_RETRY.checked_mul(1 << entry.retries.min(6)).unwrap_or(LONGEST_RETRY);
+                    (now.checked_add_signed(wait.min(LONGEST_RETRY)), entry.retries.saturating_add(1))
+                }
+            };
+        }
     }
 }
 
@@ -150,6 +176,37 @@ mod tests {
         let mut schedule = schedule("2126-01-01T00:00:00Z");
         assert_eq!(schedule.take_due(at("2026-01-01T00:00:30Z")), []);
         assert_eq!(schedule.next_run(), Some(at("2026-01-01T00:01:00Z")));
+    }
+
+    #[test]
+    fn a_nightly_job_that_found_its_neighbours_away_is_tried_again_in_longer_and_longer_waits() {
+        let mut schedule = Schedule::try_new(
+            &ScheduleConfig { rollup: String::new(), forecast: String::new(), ..Default::default() },
+            at("2007-06-01T02:00:00Z"),
+        )
+        .unwrap();
+        let mut now = at("2007-06-01T02:30:00Z");
+        for minutes in [1, 2, 4, 8, 16, 32, 60, 60] {
+            assert_eq!(schedule.take_due(now), [ScheduledJob::Train]);
+            schedule.ended(ScheduledJob::Train, RetryHint::WithBackoff, now);
+            let again = now + TimeDelta::minutes(minutes);
+            assert_eq!(schedule.next_run(), Some(again));
+            assert_eq!(schedule.take_due(again - TimeDelta::seconds(1)), []);
+            now = again;
+        }
+        assert_eq!(schedule.take_due(now), [ScheduledJob::Train]);
+        schedule.ended(ScheduledJob::Train, RetryHint::Never, now);
+        assert_eq!(schedule.next_run(), Some(at("2007-06-02T02:30:00Z")));
+    }
+
+    #[test]
+    fn a_try_anew_does_not_outlive_the_jobs_own_time() {
+        let mut schedule = schedule("2007-06-01T02:00:00Z");
+        let due = at("2007-06-01T02:01:00Z");
+        assert_eq!(schedule.take_due(due), [ScheduledJob::Rollup]);
+        schedule.ended(ScheduledJob::Rollup, RetryHint::WithBackoff, due);
+        assert_eq!(schedule.take_due(at("2007-06-01T02:02:00Z")), [ScheduledJob::Rollup]);
+        assert_eq!(schedule.take_due(at("2007-06-01T02:02:30Z")), []);
     }
 
     #[test]

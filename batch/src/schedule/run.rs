@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use kilowatch_shared::stream::StreamProfile;
+use kilowatch_shared::{retry::RetryHint, stream::StreamProfile};
 use tokio_util::sync::CancellationToken;
 
 use super::{Schedule, ScheduleConfig, ScheduledJob};
@@ -23,7 +23,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// Runs due jobs for each stream, one at a time, until `stop`. A job that fails is logged and recorded, and the others go
-/// on; a run that was missed is made up for once. A job that runs at `stop` is dropped: each leaves what was published
+/// on; one that found the lake or the views away is tried again soon, for all streams. A run that was missed is made up
+/// for once. A job that runs at `stop` is dropped: each leaves what was published
 /// before whole.
 ///
 /// # Errors
@@ -39,9 +40,11 @@ pub async fn run_schedule(
         loop {
             let now = deps.clock.now();
             for job in schedule.take_due(now) {
+                let mut hint = RetryHint::Never;
                 for profile in profiles {
-                    run_job(deps, profile, job, config).await;
+                    hint = hint.max(run_job(deps, profile, job, config).await);
                 }
+                schedule.ended(job, hint, deps.clock.now());
             }
             let wait = schedule.next_run().map_or(TimeDelta::MAX, |next| next - deps.clock.now());
             let wait = wait.to_std().unwrap_or(Duration::ZERO).clamp(SHORTEST_SLEEP, LONGEST_SLEEP);
@@ -52,25 +55,29 @@ pub async fn run_schedule(
     Ok(())
 }
 
-async fn run_job(deps: &BatchDeps, profile: &StreamProfile, job: ScheduledJob, config: &ScheduleConfig) {
+/// Runs a job for one stream, and tells whether it may go through later.
+async fn run_job(deps: &BatchDeps, profile: &StreamProfile, job: ScheduledJob, config: &ScheduleConfig) -> RetryHint {
     match job {
         ScheduledJob::Rollup => told(profile, job, rollup(deps, profile, &RollupRequest::default()).await),
         ScheduledJob::Forecast if profile.forecast.is_some() => {
-            told(profile, job, forecast(deps, profile, &ForecastRequest::default()).await);
+            told(profile, job, forecast(deps, profile, &ForecastRequest::default()).await)
         }
-        ScheduledJob::Forecast => {}
+        ScheduledJob::Forecast => RetryHint::Never,
         ScheduledJob::Train => {
+            let mut hint = RetryHint::Never;
             for kind in declared_models(profile) {
                 let request = TrainRequest { seed: config.train_seed, ..TrainRequest::of(kind) };
-                told(profile, job, train(deps, profile, &request).await);
+                hint = hint.max(told(profile, job, train(deps, profile, &request).await));
             }
+            hint
         }
     }
 }
 
 /// The history of the stream holds every run; a failure is also told to whoever watches the log.
-fn told<T>(profile: &StreamProfile, job: ScheduledJob, outcome: Result<T, BatchError>) {
-    if let Err(error) = outcome {
+fn told<T>(profile: &StreamProfile, job: ScheduledJob, outcome: Result<T, BatchError>) -> RetryHint {
+    outcome.err().map_or(RetryHint::Never, |error| {
         tracing::warn!(stream = profile.name.as_str(), job.name = job.as_str(), %error, "a scheduled job failed");
-    }
+        error.retry_hint()
+    })
 }

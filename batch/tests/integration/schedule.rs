@@ -1,13 +1,25 @@
 //! The schedule runs jobs by the clock that it is given.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use kilowatch_batch::{BatchDeps, ScheduleConfig, schedule::run_schedule};
-use kilowatch_shared::{clock::Clock, job::JobStatus};
+use kilowatch_batch::{BatchDeps, ScheduleConfig, jobs::train::declared_models, schedule::run_schedule};
+use kilowatch_shared::{
+    clock::Clock,
+    job::JobStatus,
+    lake::{delta::DeltaLake, store::LakeStore},
+};
+use object_store::{
+    memory::InMemory,
+    throttle::{ThrottleConfig, ThrottledStore},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::bench_room::{Room, instant};
@@ -38,13 +50,90 @@ async fn a_job_that_fails_is_recorded_and_the_others_go_on() {
             let failed = runs.iter().filter(|run| run.job == "train" && run.status == JobStatus::Failed).count();
             let forecasts = runs.iter().filter(|run| run.job == "forecast" && run.status == JobStatus::Skipped).count();
             if failed >= 6 && forecasts >= 2 && runs.iter().any(|run| run.job == "rollup") {
-                return stop.cancel();
+                stop.cancel();
+                return runs;
             }
             tokio::task::yield_now().await;
         }
     };
+    let (ran, mut runs) = tokio::join!(run_schedule(&deps, &profiles, &config, stop.clone()), watch);
+    assert_eq!(ran, Ok(()));
+    runs.sort_by_key(|run| run.started_at);
+    assert!(runs.windows(2).all(|pair| pair[0].finished_at <= pair[1].started_at), "two jobs ran at once: {runs:?}");
+}
+
+/// Trains once a year, at its first minute, and does nothing else.
+fn yearly_training() -> ScheduleConfig {
+    let never = String::new();
+    ScheduleConfig { train: "0 0 1 1 *".to_owned(), rollup: never.clone(), forecast: never, ..Default::default() }
+}
+
+/// A clock that begins before the year does.
+fn before_the_year() -> Arc<HastyClock> {
+    Arc::new(HastyClock { looks: AtomicI64::new(-1) })
+}
+
+#[tokio::test]
+async fn a_training_that_finds_the_lake_away_is_tried_again_until_it_is_back() {
+    let room = Room::new().await;
+    let folder = room.path("lake");
+    let store = LakeStore::open(folder.to_str().unwrap(), &BTreeMap::new()).unwrap();
+    // A file where the stream's folder belongs: the store answers with errors that may pass.
+    let obstacle = folder.join(room.profile.name.as_str());
+    std::fs::write(&obstacle, b"in the way").unwrap();
+    let clock = before_the_year();
+    let lake = Arc::new(DeltaLake::new(store, clock.clone()));
+    let deps = BatchDeps { lake, clock: clock.clone(), ..room.deps.clone() };
+    let stop = CancellationToken::new();
+    let profiles = [room.profile.clone()];
+    let config = yearly_training();
+    let kinds = declared_models(&room.profile).len();
+    let watch = async {
+        let mut cleared = false;
+        loop {
+            let runs = room.deps.views.recent_job_runs(&room.profile.name, 10_000).await.unwrap();
+            if !cleared && runs.len() >= 3 * kinds {
+                std::fs::remove_file(&obstacle).unwrap();
+                cleared = true;
+            }
+            // There is nothing to learn from, which no further try changes.
+            if runs.iter().filter(|run| run.message.starts_with("not enough to learn from")).count() >= kinds {
+                stop.cancel();
+                return runs;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let (ran, runs) = tokio::join!(run_schedule(&deps, &profiles, &config, stop.clone()), watch);
+    assert_eq!(ran, Ok(()));
+    assert!(runs.iter().all(|run| run.job == "train" && run.status == JobStatus::Failed));
+    let away = runs.iter().filter(|run| run.message.starts_with("the lake is not available")).count();
+    assert!(away >= 3 * kinds, "{runs:?}");
+    assert!(runs.iter().all(|run| run.started_at < instant("2008-01-01T00:00:00Z")), "it waited for its next year");
+}
+
+#[tokio::test]
+async fn a_job_that_hangs_is_dropped_when_the_schedule_stops() {
+    let room = Room::new().await;
+    let endless = Duration::from_secs(1_000_000);
+    let throttle = ThrottleConfig { wait_get_per_call: endless, wait_list_per_call: endless, ..Default::default() };
+    let stuck = Arc::new(ThrottledStore::new(InMemory::new(), throttle));
+    let clock = before_the_year();
+    let lake = Arc::new(DeltaLake::new(LakeStore::over("memory://", stuck), clock.clone()));
+    let deps = BatchDeps { lake, clock: clock.clone(), ..room.deps.clone() };
+    let stop = CancellationToken::new();
+    let profiles = [room.profile.clone()];
+    let config = yearly_training();
+    let watch = async {
+        // One look for the schedule, one for what is due, one for the start of the job, which reads no clock after it.
+        while clock.looks.load(Ordering::Relaxed) < 2 {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    };
     let (ran, ()) = tokio::join!(run_schedule(&deps, &profiles, &config, stop.clone()), watch);
     assert_eq!(ran, Ok(()));
+    assert!(room.deps.views.recent_job_runs(&room.profile.name, 10).await.unwrap().is_empty());
 }
 
 #[tokio::test]
