@@ -37,60 +37,15 @@ pub struct EncodedFile {
 /// # Errors
 /// [`LakeError::Corrupt`] if a batch is not of `schema`.
 pub fn encode_file(schema: &SchemaRef, bucket: NaiveDate, batches: &[RecordBatch]) -> Result<EncodedFile, LakeError> {
-    let mut encoder = FileEncoder::try_new(schema, bucket)?;
+    let mut writer =
+        ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties(schema)?)).map_err(|e| corrupt(&e))?;
+    let mut stats = StatsCollector::default();
     for batch in batches {
-        encoder.write(batch)?;
+        writer.write(batch).map_err(|e| corrupt(&e))?;
+        stats.add(batch)?;
     }
-    encoder.finish()
-}
-
-/// A data file in the making.
-pub struct FileEncoder {
-    bucket: NaiveDate,
-    writer: ArrowWriter<Vec<u8>>,
-    stats: StatsCollector,
-}
-
-impl FileEncoder {
-    /// Begins a file of these columns (without the bucket, which the log knows).
-    ///
-    /// # Errors
-    /// [`LakeError::Corrupt`] if Parquet cannot hold a column.
-    pub fn try_new(schema: &SchemaRef, bucket: NaiveDate) -> Result<Self, LakeError> {
-        let writer =
-            ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties(schema)?)).map_err(|e| corrupt(&e))?;
-        Ok(Self { bucket, writer, stats: StatsCollector::default() })
-    }
-
-    /// Adds rows.
-    ///
-    /// # Errors
-    /// [`LakeError::Corrupt`] if they do not fit the columns.
-    pub fn write(&mut self, batch: &RecordBatch) -> Result<(), LakeError> {
-        self.writer.write(batch).map_err(|e| corrupt(&e))?;
-        self.stats.add(batch)
-    }
-
-    /// How many bytes the file has so far, estimated for what is not compressed yet.
-    #[must_use]
-    pub fn size_bytes(&self) -> usize {
-        self.writer.bytes_written() + self.writer.in_progress_size()
-    }
-
-    /// Ends the file.
-    ///
-    /// # Errors
-    /// [`LakeError::Corrupt`] if the last rows cannot be encoded.
-    pub fn finish(self) -> Result<EncodedFile, LakeError> {
-        let bytes = self.writer.into_inner().map_err(|e| corrupt(&e))?;
-        Ok(EncodedFile { bucket: self.bucket, bytes: bytes.into(), stats: self.stats.finish() })
-    }
-}
-
-impl std::fmt::Debug for FileEncoder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileEncoder").field("bucket", &self.bucket).field("size_bytes", &self.size_bytes()).finish()
-    }
+    let bytes = writer.into_inner().map_err(|e| corrupt(&e))?;
+    Ok(EncodedFile { bucket, bytes: bytes.into(), stats: stats.finish() })
 }
 
 fn properties(schema: &SchemaRef) -> Result<WriterProperties, LakeError> {

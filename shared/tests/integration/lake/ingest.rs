@@ -5,8 +5,8 @@ use kilowatch_shared::{
     lake::{
         CommitOutcome, LakeTable, SegmentLake,
         delta::{DeltaLake, FileIngest, WrittenFile},
-        files::BucketWriter,
-        schema::{readings_schema, readings_to_batch},
+        files::encode_file,
+        schema::{readings_schema, readings_to_batch, split_by_bucket},
         store::LakeStore,
     },
     position::{Offset, SourceId, SourcePosition},
@@ -39,9 +39,9 @@ fn history(sha256: &str, rows: u64) -> RecordBatch {
 }
 
 async fn written(lake: &DeltaLake, sha256: &str, rows: u64) -> Vec<WrittenFile> {
-    let mut writer = BucketWriter::new(readings_schema(&profile()), Bucket::Month, "event_time");
-    let mut files = writer.write(&history(sha256, rows)).unwrap();
-    files.extend(writer.finish().unwrap());
+    let buckets = split_by_bucket(Bucket::Month, "event_time", &history(sha256, rows)).unwrap();
+    let schema = readings_schema(&profile());
+    let files = buckets.into_iter().map(|(bucket, rows)| encode_file(&schema, bucket, &[rows]).unwrap()).collect();
     lake.put_files(&profile(), LakeTable::Readings, files).await.unwrap()
 }
 
