@@ -47,9 +47,14 @@ pub struct Room {
 
 impl Room {
     pub async fn new() -> Self {
+        Self::over(LakeStore::in_memory()).await
+    }
+
+    /// A room whose lake is on this store.
+    pub async fn over(store: LakeStore) -> Self {
         let clock = Arc::new(FixedClock(instant("2026-01-01T00:00:00Z")));
         let views: SharedViews = Arc::new(SqliteViews::in_memory().await.unwrap());
-        let lake = Arc::new(DeltaLake::new(LakeStore::in_memory(), clock.clone()));
+        let lake = Arc::new(DeltaLake::new(store, clock.clone()));
         let deps = BatchDeps { lake, views, clock };
         Self { deps, profile: household(), folder: tempfile::tempdir().unwrap() }
     }

@@ -95,3 +95,28 @@ async fn a_device_without_recent_hours_is_forecast_from_medians_when_it_is_asked
     assert_eq!(report.issued[0].known_until, end());
     assert!(newest(&room).await.points.iter().all(|point| point.value.is_finite() && point.value > 0.0));
 }
+
+#[tokio::test]
+async fn the_household_is_forecast_exactly_48_hours_ahead_and_once_an_hour() {
+    let mut room = Room::new().await;
+    room.profile.interval_secs = 600;
+    room.ingest_bytes("history.txt", &file(0..6 * WEEK)).await;
+    let trained = train(&room.deps, &room.profile, &TrainRequest::of(ModelKind::Forecast)).await.unwrap();
+    room.deps
+        .views
+        .promote_model(&room.profile.name, ModelKind::Forecast, &trained.model_id, room.deps.clock.now())
+        .await
+        .unwrap();
+    let end = instant("2007-02-11T23:00:00Z");
+    for minutes in [0, 7, 59] {
+        issue(&room, Some(end + TimeDelta::minutes(minutes))).await.unwrap();
+    }
+    assert_eq!(vintages(&room).await, 1, "the same hour is the same vintage");
+    let vintage = newest(&room).await;
+    assert_eq!((vintage.issued_at, vintage.model_id), (end, trained.model_id));
+    let targets: Vec<DateTime<Utc>> = vintage.points.iter().map(|point| point.target_time).collect();
+    assert_eq!(targets, (1..=48).map(|hours| end + TimeDelta::hours(hours)).collect::<Vec<_>>());
+    issue(&room, Some(end + TimeDelta::minutes(60))).await.unwrap();
+    assert_eq!(vintages(&room).await, 2);
+    assert_eq!(newest(&room).await.points[0].target_time, end + TimeDelta::hours(2));
+}

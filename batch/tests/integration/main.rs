@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, and so may its helpers")]
 
 mod bench_room;
+mod crashes;
 mod forecast;
+mod held_out;
 mod history;
 mod ingest_bad_lines;
 mod ingest_formats;
