@@ -83,8 +83,13 @@ impl Replay<'_> {
     /// Folds what the lake holds below `closed`. The inner error says that this build cannot run the pins.
     async fn run(&mut self, cuts: &[Cut], closed: Offset) -> Result<Result<(), FoldError>, BatchError> {
         let mut fold: Option<PartitionFold> = None;
+        let mut models = ModelSet::default();
         for (index, cut) in cuts.iter().enumerate() {
-            let models = self.models_of(cut).await?;
+            // A cut a minute, a promotion a night: loading a model for each cut would take longer than the replay.
+            let before = index.checked_sub(1).and_then(|before| cuts.get(before));
+            if before.is_none_or(|before| before.pins.models != cut.pins.models) {
+                models = self.models_of(cut).await?;
+            }
             let running = match fold.take() {
                 None => PartitionFold::try_new(self.partition.clone(), &cut.pins, &models),
                 Some(mut running) => running.open_segment(&cut.pins, &models).map(|()| running),
