@@ -1,6 +1,6 @@
 //! The speed layer: every message of a stream is judged within seconds of its arrival, and exactly once.
 //!
-//! log record -[`segmented_fold`]-> reading and anomalies -[`open_batch`]-> effects -[`member`]-> views, and
+//! log record -`segmented_fold`-> reading and anomalies -[`open_batch`]-> effects -[`member`]-> views, and
 //! rows -[`unclosed`]-> segments -[`member::Close`]-> lake. [`layer`] runs it, [`replay`] proves it, [`simulate`] plays
 //! the meters.
 

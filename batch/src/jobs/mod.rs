@@ -1,5 +1,5 @@
 //! The jobs, one a file. Each takes what it works with, the stream's profile and a request, and gives a report; each run
-//! leaves a line in the history ([`history`]).
+//! leaves a line in the history (`history`).
 //!
 //! [`ingest`] brings a file into the lake, [`rollup`] publishes what the lake holds, [`verify`] checks both.
 //! [`train`] makes models of the history, and [`forecast`] asks one for the hours ahead.

@@ -1,6 +1,6 @@
 //! `train`: the history becomes a model, which is saved, listed, and served if it is worth it.
 //!
-//! [`estimate`], [`forecast`] and [`isolation_forest`] read the lake and train; [`publish`] saves the model under the
+//! `estimate`, `forecast` and `isolation_forest` read the lake and train; `publish` saves the model under the
 //! hash of its bytes and lets it serve unless a simpler method does better. The same history, parameters and seed give
 //! the same bytes, so a second run finds its model there and changes nothing.
 

@@ -1,8 +1,8 @@
 //! `verify`: proves that what is served is what the lake says, and changes nothing.
 //!
-//! Three comparisons, one a file: every position of the lake stands once and below L ([`positions`]), the live alarms
-//! are those that a replay of the lake raises under the recorded pins ([`anomalies`]), and the published roll-ups are
-//! those that a computation over the whole table gives at the boundary's version ([`rollups`]).
+//! Three comparisons, one a file: every position of the lake stands once and below L (`positions`), the live alarms
+//! are those that a replay of the lake raises under the recorded pins (`anomalies`), and the published roll-ups are
+//! those that a computation over the whole table gives at the boundary's version (`rollups`).
 
 mod anomalies;
 mod positions;
