@@ -9,7 +9,8 @@ use crate::position::{DeviceId, SourcePosition};
 /// Values in the order of the profile's measures; `None` is a value that is missing, which is not zero.
 pub type Measures = SmallVec<[Option<f64>; 8]>;
 
-/// Largest size of a value in any unit: 278 TWh in joules. A meter that shows more is broken, and the squares of such values would make a window's sums infinite, which no store can add to.
+/// Largest size of a value in any unit: 278 TWh in joules. A meter that shows more is broken, and the squares of such
+/// values would make a window's sums infinite, which no store can add to.
 pub const MAX_MAGNITUDE: f64 = 1e18;
 
 /// Texts in the order of the profile's tags.

@@ -1,5 +1,7 @@
 //! Numbers of a text file: plain decimals on a quick and exact path, everything else by the general parser.
 
+use kilowatch_shared::reading::MAX_MAGNITUDE;
+
 /// 10^0 to 10^15, each exact in binary64.
 const POWERS_OF_TEN: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
 
@@ -12,8 +14,8 @@ const MAX_EXACT_DIGITS: usize = 15;
 pub(super) enum NotANumber {
     /// Not of a number's form.
     Malformed,
-    /// NaN or infinite, or beyond what a double holds.
-    NotFinite,
+    /// NaN, infinite, or beyond [`MAX_MAGNITUDE`].
+    OutOfRange,
 }
 
 /// A number, or `None` for a missing one: an empty field or `?`.
@@ -26,10 +28,14 @@ pub(super) fn parse_number(field: &[u8]) -> Result<Option<f64>, NotANumber> {
         return Ok(None);
     }
     match fast_float2::parse::<f64, _>(field) {
-        Ok(value) if value.is_finite() => Ok(Some(value)),
-        Ok(_) => Err(NotANumber::NotFinite),
+        Ok(value) => measurable(value).map(Some).ok_or(NotANumber::OutOfRange),
         Err(_) => Err(NotANumber::Malformed),
     }
+}
+
+/// The value if a meter can have measured it; NaN is not in the range, and -0 is 0.
+pub(super) fn measurable(value: f64) -> Option<f64> {
+    (value.abs() <= MAX_MAGNITUDE).then_some(value + 0.0)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "at most 15 digits, which a double holds exactly")]
@@ -57,7 +63,7 @@ fn plain_decimal(field: &[u8]) -> Option<f64> {
     }
     let decimals = point.map_or(0, |before| count - before);
     let value = mantissa as f64 / POWERS_OF_TEN.get(decimals)?;
-    Some(if negative { -value } else { value })
+    Some(if negative { 0.0 - value } else { value })
 }
 
 #[cfg(test)]
@@ -72,15 +78,20 @@ mod tests {
         assert_eq!(parse_number(b" ? "), Ok(None));
         assert_eq!(parse_number(b"0.000"), Ok(Some(0.0)));
         assert_eq!(parse_number(b" 2.5 "), Ok(Some(2.5)));
+        assert!(
+            ["-0", "-0e0"]
+                .iter()
+                .all(|zero| matches!(parse_number(zero.as_bytes()), Ok(Some(v)) if v.is_sign_positive()))
+        );
     }
 
     #[test]
-    fn what_is_no_finite_number_is_refused_by_its_kind() {
+    fn what_no_meter_measures_is_refused_by_its_kind() {
         for bad in ["1.2.3", "-", ".", "1,5", "abc", "12x", "--1", "??", "0x10"] {
             assert_eq!(parse_number(bad.as_bytes()), Err(NotANumber::Malformed), "{bad}");
         }
-        for bad in ["NaN", "inf", "-Infinity", "1e999"] {
-            assert_eq!(parse_number(bad.as_bytes()), Err(NotANumber::NotFinite), "{bad}");
+        for bad in ["NaN", "inf", "-Infinity", "1e999", "1e300", "-1.1e18"] {
+            assert_eq!(parse_number(bad.as_bytes()), Err(NotANumber::OutOfRange), "{bad}");
         }
     }
 

@@ -18,6 +18,7 @@ use parquet::arrow::{
 use super::{
     IngestError, IngestRequest, InputFormat, ParsedRows, Progress,
     columns::{Slot, resolve},
+    number::measurable,
     open::InputFile,
     rows::RowsBuilder,
     text::time_reason,
@@ -196,10 +197,9 @@ fn read_row(
     for TypedColumn { slot, name, values } in columns {
         match (slot, values) {
             (Slot::Measure(index), Values::Number(column)) => {
-                let value = column.is_valid(row).then(|| column.value(row));
-                if value.is_some_and(|value| !value.is_finite()) {
-                    return Err(format!("{name}: not a finite number"));
-                }
+                let out_of_range = || format!("{name}: not a finite number from -1e18 to 1e18");
+                let value =
+                    column.is_valid(row).then(|| measurable(column.value(row)).ok_or_else(out_of_range)).transpose()?;
                 if let Some(place) = rows.values.get_mut(*index) {
                     *place = value;
                 }

@@ -147,7 +147,9 @@ impl LineReader<'_> {
         let name = self.layout.names.get(index).map_or("", String::as_str);
         match reason {
             BadField::Number(NotANumber::Malformed) => format!("{name}: `{}` is not a number", excerpt(field)),
-            BadField::Number(NotANumber::NotFinite) => format!("{name}: `{}` is not a finite number", excerpt(field)),
+            BadField::Number(NotANumber::OutOfRange) => {
+                format!("{name}: `{}` is not a finite number from -1e18 to 1e18", excerpt(field))
+            }
             BadField::Time(reason) => format!("{name}: {}", time_reason(*reason, field)),
             BadField::Device(reason) => reason.clone(),
             BadField::NotUtf8 => format!("{name}: not valid UTF-8"),

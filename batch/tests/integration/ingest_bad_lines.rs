@@ -13,8 +13,11 @@ async fn each_kind_of_bad_line_is_reported_with_its_number_and_reason_and_kept_w
         (b"1/1/2007;00:01:00;1;2;3;4;5;6;7;8", "too long: 10 fields where the header has 9"),
         (b"1/1/2007;00:01:00;abc;2;3;4;5;6;7", "Global_active_power: `abc` is not a number"),
         (b"1/1/2007;00:01:00;1;2;1,5;4;5;6;7", "Voltage: `1,5` is not a number"),
-        (b"1/1/2007;00:01:00;NaN;2;3;4;5;6;7", "Global_active_power: `NaN` is not a finite number"),
-        (b"1/1/2007;00:01:00;1;-inf;3;4;5;6;7", "Global_reactive_power: `-inf` is not a finite number"),
+        (b"1/1/2007;00:01:00;NaN;2;3;4;5;6;7", "Global_active_power: `NaN` is not a finite number from -1e18 to 1e18"),
+        (
+            b"1/1/2007;00:01:00;1;-inf;3;4;5;6;7",
+            "Global_reactive_power: `-inf` is not a finite number from -1e18 to 1e18",
+        ),
         (b"31/2/2007;00:01:00;1;2;3;4;5;6;7", "`31/2/2007` is not a date"),
         (b"2007-01-01;00:01:00;1;2;3;4;5;6;7", "`2007-01-01` is not a date"),
         (b"1/1/2007;25:00:00;1;2;3;4;5;6;7", "`25:00:00` is not a time of day"),

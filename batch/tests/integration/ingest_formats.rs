@@ -101,7 +101,7 @@ async fn a_parquet_file_is_read_by_its_named_columns_and_a_bad_row_is_kept_as_te
     let report = room.ingest(&request).await.unwrap();
     assert_eq!((report.read_rows, report.rows, report.bad_lines), (4, 2, 2));
     let told: Vec<(u64, &str)> = report.bad_line_examples.iter().map(|bad| (bad.line, bad.reason.as_str())).collect();
-    assert_eq!(told, [(3, "P: not a finite number"), (4, "t: missing")]);
+    assert_eq!(told, [(3, "P: not a finite number from -1e18 to 1e18"), (4, "t: missing")]);
     let letter = &room.dead_letters().await[0];
     let raw: serde_json::Value = serde_json::from_slice(&letter.raw).unwrap();
     assert_eq!((raw["V"].as_str(), raw["P"].as_str()), (Some("242"), Some("NaN")));
