@@ -15,6 +15,7 @@ pub mod job;
 pub mod lake;
 pub mod log;
 pub mod model;
+pub mod outbox;
 pub mod position;
 pub mod reading;
 pub mod retry;

@@ -31,6 +31,12 @@ pub struct SpeedConfig {
     /// Cuts that may wait for the lake before readiness turns red, 1 to 100000. Default 30.
     /// Variable `KILOWATCH_SPEED__UNCLOSED_CUTS_ALARM`.
     pub unclosed_cuts_alarm: usize,
+    /// Entries of a stream that may wait in the outbox before readiness turns red, 1 to 10000000. Default 10000. Nothing
+    /// waits for them. Variable `KILOWATCH_SPEED__OUTBOX_ENTRIES_ALARM`.
+    pub outbox_entries_alarm: u64,
+    /// How long in milliseconds the outbox may fail to deliver before readiness turns red, 1000 to 86400000. Default
+    /// 60000. Variable `KILOWATCH_SPEED__STALL_MS`.
+    pub stall_ms: u64,
     /// Detector state is saved at every so many cuts, 1 to 1000. Default 5. A restart replays at most so many segments
     /// of the log. Variable `KILOWATCH_SPEED__STATE_EVERY_CUTS`.
     pub state_every_cuts: u32,
@@ -53,6 +59,8 @@ impl Default for SpeedConfig {
             segment_bytes: 64 << 20,
             unclosed_bytes: 128 << 20,
             unclosed_cuts_alarm: 30,
+            outbox_entries_alarm: 10_000,
+            stall_ms: 60_000,
             state_every_cuts: 5,
             refresh_ms: 5_000,
             stop_deadline_ms: 20_000,
@@ -83,6 +91,8 @@ impl SpeedConfig {
         within("segment_bytes", self.segment_bytes as u64, 1024..=4 << 30);
         within("unclosed_bytes", self.unclosed_bytes as u64, 1024..=64 << 30);
         within("unclosed_cuts_alarm", self.unclosed_cuts_alarm as u64, 1..=100_000);
+        within("outbox_entries_alarm", self.outbox_entries_alarm, 1..=10_000_000);
+        within("stall_ms", self.stall_ms, 1000..=86_400_000);
         within("state_every_cuts", u64::from(self.state_every_cuts), 1..=1000);
         within("refresh_ms", self.refresh_ms, 100..=600_000);
         within("stop_deadline_ms", self.stop_deadline_ms, 0..=600_000);
@@ -99,6 +109,12 @@ impl SpeedConfig {
     #[must_use]
     pub const fn refresh(&self) -> Duration {
         Duration::from_millis(self.refresh_ms)
+    }
+
+    /// How long something may stand still.
+    #[must_use]
+    pub const fn stall(&self) -> Duration {
+        Duration::from_millis(self.stall_ms)
     }
 
     /// How long a stop may take.

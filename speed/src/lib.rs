@@ -1,8 +1,8 @@
 //! The speed layer: every message of a stream is judged within seconds of its arrival, and exactly once.
 //!
-//! log record -`segmented_fold`-> reading and anomalies -[`open_batch`]-> effects -[`member`]-> views, and
-//! rows -[`unclosed`]-> segments -[`member::Close`]-> lake. [`layer`] runs it, [`replay`] proves it, [`simulate`] plays
-//! the meters.
+//! log record -`segmented_fold`-> reading and anomalies -[`open_batch`]-> effects -[`member`]-> views,
+//! rows -[`unclosed`]-> segments -[`member::Close`]-> lake, and entries -[`outbox`]-> the world outside. [`layer`] runs
+//! it, [`replay`] proves it, [`simulate`] plays the meters.
 
 pub mod config;
 pub mod cut_line;
@@ -11,6 +11,7 @@ pub mod layer;
 pub mod member;
 pub mod model_shelf;
 pub mod open_batch;
+pub mod outbox;
 pub mod pins_source;
 pub mod replay;
 pub mod rollup_buffer;
@@ -23,4 +24,5 @@ pub mod unclosed;
 pub use config::SpeedConfig;
 pub use error::{SpeedError, StepError};
 pub use layer::{SpeedDeps, SpeedLayer};
-pub use status::{PartitionStatus, SpeedStatus};
+pub use outbox::{Outbox, Sink};
+pub use status::{OutboxStatus, PartitionStatus, SpeedStatus};

@@ -9,12 +9,14 @@ use kilowatch_shared::{
     dead_letter::DeadLetter,
     detect::fold::Folded,
     log::LogRecord,
+    outbox::OutboxEntry,
     position::Offset,
     reading::MessageCounts,
     views::Effects,
 };
 
 use crate::{
+    outbox::message,
     rollup_buffer::{RollupBuffer, rollup_tag_places},
     segmented_fold::Absorb,
     unclosed::Rows,
@@ -29,6 +31,7 @@ pub struct OpenBatch {
     rollups: RollupBuffer,
     anomalies: Vec<Anomaly>,
     dead_letters: Vec<DeadLetter>,
+    outbox: Vec<OutboxEntry>,
     counts: MessageCounts,
     rows: Rows,
     messages: usize,
@@ -60,6 +63,7 @@ impl OpenBatch {
             rollups: RollupBuffer::default(),
             anomalies: Vec::new(),
             dead_letters: Vec::new(),
+            outbox: Vec::new(),
             counts: MessageCounts::default(),
             rows: Rows::default(),
             messages: 0,
@@ -104,12 +108,20 @@ impl OpenBatch {
             anomalies: self.anomalies,
             rollups,
             dead_letters: self.dead_letters,
+            outbox: self.outbox,
             devices,
             counts: self.counts,
             last_message,
             cut: None,
         };
         SealedBatch { span: self.span, effects, rows: self.rows, messages: self.messages }
+    }
+
+    fn tell(&mut self, anomaly: &Anomaly, record: &LogRecord) {
+        match message::of_anomaly(&self.pins.profile, anomaly, record) {
+            Ok(entry) => self.outbox.push(entry),
+            Err(error) => tracing::error!(anomaly.id = %anomaly.id, %error, "an anomaly has no form in JSON"),
+        }
     }
 }
 
@@ -126,11 +138,15 @@ impl Absorb for OpenBatch {
                     self.counts.duplicates += 1;
                 }
                 self.rollups.add(&self.pins.profile, &self.tag_places, &reading.reading, counts);
-                self.anomalies.extend(anomalies);
+                for anomaly in anomalies {
+                    self.tell(&anomaly, &record);
+                    self.anomalies.push(anomaly);
+                }
                 self.rows.push_reading(reading);
             }
             Folded::DeadLetter(letter) => {
                 self.counts.dead_letters += 1;
+                self.outbox.push(message::of_dead_letter(&self.pins.profile, &letter, &record));
                 self.rows.push_dead_letter(letter.clone());
                 self.dead_letters.push(letter);
             }

@@ -3,13 +3,17 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use kilowatch_shared::position::{Offset, PartitionId, StreamName};
 use serde::Serialize;
 
-use crate::member::{PhaseName, StopReason};
+use crate::{
+    config::SpeedConfig,
+    member::{PhaseName, StopReason},
+};
 
 /// One partition at a glance.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,6 +36,19 @@ pub struct PartitionStatus {
     pub unclosed_cuts: usize,
 }
 
+/// The outbox of a stream at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OutboxStatus {
+    /// Which stream.
+    pub stream: StreamName,
+    /// Entries that waited when it was last looked at.
+    pub entries: u64,
+    /// Why deliveries fail, if they do.
+    pub trouble: Option<String>,
+    /// Since when they do.
+    pub failing_since: Option<DateTime<Utc>>,
+}
+
 /// All partitions of this process.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SpeedStatus {
@@ -39,8 +56,17 @@ pub struct SpeedStatus {
     pub partitions: Vec<PartitionStatus>,
     /// What a whole stream waits for, before it has partitions.
     pub stream_troubles: Vec<String>,
+    /// The outboxes of this process's streams.
+    pub outboxes: Vec<OutboxStatus>,
     /// Cuts that may wait for the lake before it is a problem.
     pub unclosed_cuts_alarm: usize,
+    /// Entries that may wait in an outbox before it is a problem.
+    pub outbox_entries_alarm: u64,
+    /// How long something may stand still before it is a problem.
+    #[serde(skip)]
+    pub stall: Duration,
+    /// When this was seen.
+    pub seen_at: DateTime<Utc>,
 }
 
 impl SpeedStatus {
@@ -55,6 +81,7 @@ impl SpeedStatus {
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
         let mut problems = self.stream_troubles.clone();
+        problems.extend(self.outboxes.iter().filter_map(|outbox| self.outbox_problem(outbox)));
         for status in &self.partitions {
             let partition = &status.partition;
             if let Some(reason) = &status.stopped {
@@ -69,6 +96,16 @@ impl SpeedStatus {
         }
         problems
     }
+
+    fn outbox_problem(&self, outbox: &OutboxStatus) -> Option<String> {
+        let failing =
+            outbox.failing_since.map_or(Duration::ZERO, |since| (self.seen_at - since).to_std().unwrap_or_default());
+        if outbox.entries <= self.outbox_entries_alarm && failing < self.stall {
+            return None;
+        }
+        let why = outbox.trouble.as_deref().map(|trouble| format!(": {trouble}")).unwrap_or_default();
+        Some(format!("the outbox of {} has {} entries that are not delivered yet{why}", outbox.stream, outbox.entries))
+    }
 }
 
 /// Where tasks write how they are.
@@ -81,6 +118,7 @@ pub(crate) struct StatusBoard {
 struct Board {
     partitions: BTreeMap<PartitionId, PartitionStatus>,
     streams: BTreeMap<StreamName, String>,
+    outboxes: BTreeMap<StreamName, OutboxStatus>,
 }
 
 impl StatusBoard {
@@ -111,12 +149,30 @@ impl StatusBoard {
         };
     }
 
-    pub(crate) fn snapshot(&self, unclosed_cuts_alarm: usize) -> SpeedStatus {
+    /// Notes how a look at an outbox ended.
+    pub(crate) fn outbox(&self, stream: &StreamName, entries: u64, trouble: Option<String>, now: DateTime<Utc>) {
+        let mut board = self.lock();
+        let status = board.outboxes.entry(stream.clone()).or_insert_with(|| OutboxStatus {
+            stream: stream.clone(),
+            entries,
+            trouble: None,
+            failing_since: None,
+        });
+        status.entries = entries;
+        status.failing_since = trouble.is_some().then(|| status.failing_since.unwrap_or(now));
+        status.trouble = trouble;
+    }
+
+    pub(crate) fn snapshot(&self, config: &SpeedConfig, now: DateTime<Utc>) -> SpeedStatus {
         let board = self.lock();
         SpeedStatus {
             partitions: board.partitions.values().cloned().collect(),
             stream_troubles: board.streams.iter().map(|(stream, trouble)| format!("{stream}: {trouble}")).collect(),
-            unclosed_cuts_alarm,
+            outboxes: board.outboxes.values().cloned().collect(),
+            unclosed_cuts_alarm: config.unclosed_cuts_alarm,
+            outbox_entries_alarm: config.outbox_entries_alarm,
+            stall: config.stall(),
+            seen_at: now,
         }
     }
 

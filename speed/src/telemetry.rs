@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use kilowatch_shared::position::PartitionId;
+use kilowatch_shared::position::{PartitionId, StreamName};
 
 use crate::member::BatchReport;
 
@@ -16,6 +16,9 @@ pub(crate) fn describe() {
     metrics::describe_histogram!("kilowatch_speed_batch_seconds", "from a micro-batch's first message to its commit");
     metrics::describe_gauge!("kilowatch_speed_lag_records", "messages in the log that are not applied");
     metrics::describe_gauge!("kilowatch_speed_segment_age_seconds", "age of the open segment");
+    metrics::describe_gauge!("kilowatch_speed_outbox_entries", "entries that the sink does not have yet");
+    metrics::describe_counter!("kilowatch_speed_outbox_delivered_total", "entries that the sink acknowledged");
+    metrics::describe_counter!("kilowatch_speed_outbox_failures_total", "deliveries that have to be tried again");
     metrics::describe_gauge!("kilowatch_speed_unclosed_cuts", "cuts that the lake does not hold yet");
 }
 
@@ -68,6 +71,23 @@ pub(crate) fn gauges(partition: &PartitionId, lag_records: Option<u64>, segment_
 /// Counts a lost ownership.
 pub(crate) fn fenced(partition: &PartitionId) {
     metrics::counter!("kilowatch_speed_fenced_total", "stream" => partition.stream.as_str().to_owned()).increment(1);
+}
+
+/// Says how many entries of a stream wait in the outbox.
+pub(crate) fn outbox_entries(stream: &StreamName, entries: u64) {
+    #[expect(clippy::cast_precision_loss, reason = "a gauge of more than 2^53 entries is as good rounded")]
+    metrics::gauge!("kilowatch_speed_outbox_entries", "stream" => stream.as_str().to_owned()).set(entries as f64);
+}
+
+/// Counts entries that the sink acknowledged.
+pub(crate) fn outbox_delivered(stream: &StreamName, entries: usize) {
+    metrics::counter!("kilowatch_speed_outbox_delivered_total", "stream" => stream.as_str().to_owned())
+        .increment(entries as u64);
+}
+
+/// Counts a delivery that did not go through.
+pub(crate) fn outbox_failed(stream: &StreamName) {
+    metrics::counter!("kilowatch_speed_outbox_failures_total", "stream" => stream.as_str().to_owned()).increment(1);
 }
 
 /// A label has few values, a reason is a sentence for a person.

@@ -20,6 +20,7 @@ use chrono::{DateTime, Utc};
 
 pub use error::LogError;
 pub use open::{LogAddress, open};
+pub(crate) use topic::check_name;
 
 use crate::{
     checkpoint::SourcePartition,

@@ -3,7 +3,7 @@
 use crate::log::LogError;
 
 /// Refuses a topic name that Kafka would refuse, so that an embedded stream can move to brokers as it is.
-pub(super) fn check_name(topic: &str) -> Result<(), LogError> {
+pub(crate) fn check_name(topic: &str) -> Result<(), LogError> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if !topic.is_empty() && topic.len() <= 249 && topic.bytes().all(legal) && topic != "." && topic != ".." {
         return Ok(());

@@ -1,10 +1,10 @@
 //! The profile of a stream: topic, fields, roll-ups, detectors, forecast target.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{detect, position::StreamName};
+use crate::{detect, log::check_name, position::StreamName};
 
 /// Everything that kilowatch has to know of a stream. A user's own stream is one more TOML file of this form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,12 @@ pub struct StreamProfile {
     pub description: String,
     /// Topic of the log.
     pub topic: String,
+    /// Topic that gets the stream's anomalies; it is made if it is missing. Default `anomalies`.
+    #[serde(default = "anomalies")]
+    pub anomalies_topic: String,
+    /// Topic that gets the messages which became no reading; it is made if it is missing. Default `<topic>.dead-letters`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letters_topic: Option<String>,
     /// Partitions of the topic where kilowatch creates it, 1 to 1024. Default 1.
     #[serde(default = "one")]
     pub partitions: u32,
@@ -55,6 +61,10 @@ pub struct StreamProfile {
 
 const fn one() -> u32 {
     1
+}
+
+fn anomalies() -> String {
+    "anomalies".to_owned()
 }
 
 fn hourly() -> Vec<u32> {
@@ -192,6 +202,15 @@ impl StreamProfile {
         self.measures.iter().position(|measure| measure.name == name)
     }
 
+    /// Topic of the messages that became no reading.
+    #[must_use]
+    pub fn dead_letters_topic(&self) -> Cow<'_, str> {
+        match &self.dead_letters_topic {
+            Some(topic) => Cow::Borrowed(topic),
+            None => Cow::Owned(format!("{}.dead-letters", self.topic)),
+        }
+    }
+
     /// The finest stored window in seconds.
     #[must_use]
     pub fn finest_window_secs(&self) -> u32 {
@@ -205,6 +224,16 @@ impl StreamProfile {
                 problems.push(problem);
             }
         };
+        let topics = [&*self.topic, &*self.anomalies_topic, &*self.dead_letters_topic()].map(str::to_owned);
+        for (key, topic) in ["topic", "anomalies_topic", "dead_letters_topic"].into_iter().zip(&topics) {
+            if let Err(error) = check_name(topic) {
+                require(false, format!("{key}: {error}"));
+            }
+        }
+        require(
+            topics.iter().collect::<BTreeSet<_>>().len() == topics.len(),
+            format!("topic, anomalies_topic, dead_letters_topic = {topics:?}: must be three topics"),
+        );
         require((1..=1024).contains(&self.partitions), format!("partitions = {}: must be 1 to 1024", self.partitions));
         require(self.interval_secs > 0, "interval_secs = 0: must be at least 1".to_owned());
         require(!self.measures.is_empty(), "measures: at least one is needed".to_owned());

@@ -10,9 +10,15 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
 };
 
-const SQLITE: [(i64, &str, &str); 1] = [(1, "views", include_str!("../../migrations/sqlite/0001_views.sql"))];
+const SQLITE: [(i64, &str, &str); 2] = [
+    (1, "views", include_str!("../../migrations/sqlite/0001_views.sql")),
+    (2, "outbox", include_str!("../../migrations/sqlite/0002_outbox.sql")),
+];
 
-const POSTGRES: [(i64, &str, &str); 1] = [(1, "views", include_str!("../../migrations/postgres/0001_views.sql"))];
+const POSTGRES: [(i64, &str, &str); 2] = [
+    (1, "views", include_str!("../../migrations/postgres/0001_views.sql")),
+    (2, "outbox", include_str!("../../migrations/postgres/0002_outbox.sql")),
+];
 
 /// The steps of SQLite.
 pub fn sqlite() -> Migrator {

@@ -1,6 +1,6 @@
 //! The door to the views: what speed applies, what batch publishes, what serving reads.
 //!
-//! The traits are cut by who needs them: [`SpeedViews`], [`BatchViews`], [`ServingViews`]. [`sqlite::SqliteViews`] is
+//! The traits are cut by who needs them: [`SpeedViews`], [`OutboxViews`], [`BatchViews`], [`ServingViews`]. [`sqlite::SqliteViews`] is
 //! embedded (and, in memory, the twin for tests), [`postgres::PostgresViews`] is for production; [`open()`] chooses by
 //! URL. Both pass `shared/tests/integration/contracts/views`, and both are the statements of `sql/` on a driver.
 //! Instants are kept in whole microseconds, and SQLite knows the years 0 to 9999 only.
@@ -9,6 +9,7 @@ mod batch;
 mod error;
 mod migrations;
 mod open;
+mod outbox;
 pub mod postgres;
 mod serving;
 mod speed;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 pub use batch::{BatchViews, KEPT_JOB_RUNS, Publication, PublishOutcome, ReplacedWindows, StageId};
 pub use error::ViewsError;
 pub use open::open;
+pub use outbox::{OutboxBacklog, OutboxLease, OutboxViews};
 pub use serving::{
     AnomalyCursor, AnomalyFilter, AnomalyPage, BoundaryInfo, LayerCounts, ServedModel, ServingViews, UsageQuery,
     UsageResult, UsageWindow,
@@ -29,9 +31,9 @@ pub use speed::{ApplyOutcome, Effects, PartitionState, RollupDelta, SpeedViews};
 pub use sql::SqlViews;
 
 /// All that the views can do.
-pub trait Views: SpeedViews + BatchViews + ServingViews {}
+pub trait Views: SpeedViews + OutboxViews + BatchViews + ServingViews {}
 
-impl<T: SpeedViews + BatchViews + ServingViews> Views for T {}
+impl<T: SpeedViews + OutboxViews + BatchViews + ServingViews> Views for T {}
 
 /// Views that can be handed around.
 pub type SharedViews = Arc<dyn Views>;

@@ -8,6 +8,7 @@ use crate::{
     anomaly::Anomaly,
     checkpoint::{Cut, MessageHash, OffsetSpan, OwnerToken},
     dead_letter::DeadLetter,
+    outbox::OutboxEntry,
     position::{DeviceId, Offset, PartitionId},
     reading::MessageCounts,
     rollup::RollupRow,
@@ -38,6 +39,9 @@ pub struct Effects {
     pub rollups: Vec<RollupDelta>,
     /// Messages that became no reading.
     pub dead_letters: Vec<DeadLetter>,
+    /// What the world outside is told of them. Of positions below the partition's outbox floor nothing is: see
+    /// [`OutboxViews::hold_outbox_below`](super::OutboxViews::hold_outbox_below).
+    pub outbox: Vec<OutboxEntry>,
     /// The newest event time of each device of the batch.
     pub devices: Vec<(DeviceId, DateTime<Utc>)>,
     /// What the messages became.

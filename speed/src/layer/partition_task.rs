@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use kilowatch_shared::{checkpoint::SourcePartition, clock::SharedClock, log::LogError, retry::Backoff};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,7 @@ pub(super) struct PartitionTask {
     board: Arc<StatusBoard>,
     pins: watch::Receiver<PinSet>,
     closes: mpsc::Sender<CloseRequest>,
+    outbox_wake: Arc<Notify>,
     stop: Stop,
     closing: Option<oneshot::Receiver<CloseOutcome>>,
     /// When the first message came that is not applied yet.
@@ -71,6 +72,7 @@ impl PartitionTask {
         board: Arc<StatusBoard>,
         pins: watch::Receiver<PinSet>,
         closes: mpsc::Sender<CloseRequest>,
+        outbox_wake: Arc<Notify>,
         stop: Stop,
     ) -> Self {
         Self {
@@ -81,6 +83,7 @@ impl PartitionTask {
             board,
             pins,
             closes,
+            outbox_wake,
             stop,
             closing: None,
             batch_began: None,
@@ -262,6 +265,9 @@ impl PartitionTask {
             let now = self.clock.now();
             self.board.update(self.worker.partition(), |status| status.last_batch_at = Some(now));
             self.segment_opened.get_or_insert(now);
+        }
+        if !report.effects.outbox.is_empty() {
+            self.outbox_wake.notify_one();
         }
         if report.effects.cut.is_some() {
             self.segment_opened = None;

@@ -17,6 +17,7 @@ use crate::{
     config::SpeedConfig,
     error::SpeedError,
     member::Doors,
+    outbox::{LogSink, Outbox},
     pins_source::{PinsSource, PromotedModels},
     status::{SpeedStatus, StatusBoard},
     telemetry,
@@ -44,6 +45,7 @@ pub struct SpeedLayer {
     profiles: Vec<Arc<StreamProfile>>,
     config: Arc<SpeedConfig>,
     board: Arc<StatusBoard>,
+    outbox: Option<Outbox>,
 }
 
 impl SpeedLayer {
@@ -51,10 +53,13 @@ impl SpeedLayer {
     #[must_use]
     pub fn new(deps: SpeedDeps, profiles: Vec<StreamProfile>, config: SpeedConfig) -> Self {
         let SpeedDeps { log, lake, views, clock } = deps;
+        let partitions = profiles.iter().map(|profile| profile.partitions).max().unwrap_or(1);
+        let sink = Arc::new(LogSink::new(log.clone(), partitions));
+        let outbox = Outbox { views: views.clone(), sink };
         let batch_views: Arc<dyn BatchViews> = views.clone();
         let speed_views: Arc<dyn SpeedViews> = views;
         let doors = Doors::new(log, lake, speed_views, Arc::clone(&batch_views));
-        Self::over(doors, Arc::new(PromotedModels(batch_views)), clock, profiles, config)
+        Self::over(doors, Arc::new(PromotedModels(batch_views)), clock, profiles, config).delivering(outbox)
     }
 
     /// A layer over doors and a source of pins of the caller's own.
@@ -73,13 +78,21 @@ impl SpeedLayer {
             profiles: profiles.into_iter().map(Arc::new).collect(),
             config: Arc::new(config),
             board: Arc::default(),
+            outbox: None,
         }
+    }
+
+    /// The same layer, which also delivers what waits in the outbox. One without leaves that to another member.
+    #[must_use]
+    pub fn delivering(mut self, outbox: Outbox) -> Self {
+        self.outbox = Some(outbox);
+        self
     }
 
     /// How it is now.
     #[must_use]
     pub fn status(&self) -> SpeedStatus {
-        self.board.snapshot(self.config.unclosed_cuts_alarm)
+        self.board.snapshot(&self.config, self.clock.now())
     }
 
     /// Runs until `cancel`, then stops in order: intake, micro-batches, cuts, closes, release. What is not through at
@@ -99,6 +112,7 @@ impl SpeedLayer {
         for profile in &self.profiles {
             let supervisor = Supervisor {
                 doors: Arc::clone(&self.doors),
+                outbox: self.outbox.clone(),
                 pins: Arc::clone(&self.pins),
                 clock: Arc::clone(&self.clock),
                 profile: Arc::clone(profile),

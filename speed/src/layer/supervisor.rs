@@ -11,7 +11,7 @@ use kilowatch_shared::{
     stream::StreamProfile,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinHandle,
     time::{Instant, timeout_at},
 };
@@ -27,6 +27,7 @@ use crate::{
     cut_line::PinSet,
     error::{SpeedError, StepError},
     member::{Doors, PartitionWorker},
+    outbox::{Dispatcher, Outbox},
     pins_source::PinsSource,
     status::StatusBoard,
 };
@@ -35,6 +36,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Supervisor {
     pub(super) doors: Arc<Doors>,
+    /// Without one, entries wait for a member that has one.
+    pub(super) outbox: Option<Outbox>,
     pub(super) pins: Arc<dyn PinsSource>,
     pub(super) clock: SharedClock,
     pub(super) profile: Arc<StreamProfile>,
@@ -60,10 +63,14 @@ impl Supervisor {
         let give_up = CancellationToken::new();
         let closer = tokio::spawn(closer::run(Arc::clone(&self.doors), requests, give_up.clone()));
 
+        let wake = Arc::new(Notify::new());
+        let outbox_stop = CancellationToken::new();
+        let dispatcher = self.dispatcher(&wake).map(|dispatcher| tokio::spawn(dispatcher.run(outbox_stop.clone())));
+
         let mut running = BTreeMap::new();
         loop {
             let refreshed = async {
-                self.follow_partitions(&mut running, &pins, &closes).await;
+                self.follow_partitions(&mut running, &pins, &closes, &wake).await;
                 tokio::time::sleep(self.config.refresh()).await;
                 watch.look().await
             };
@@ -84,7 +91,15 @@ impl Supervisor {
             }
         }
         drop(closes);
-        self.wait_for(running).await;
+        let deadline = Instant::now() + self.config.stop_deadline();
+        self.wait_for(running, deadline).await;
+        outbox_stop.cancel();
+        if let Some(mut dispatcher) = dispatcher
+            && timeout_at(deadline, &mut dispatcher).await.is_err()
+        {
+            tracing::info!(stream = %self.profile.name, "a stop left entries in the outbox for the next member");
+            dispatcher.abort();
+        }
         give_up.cancel();
         closer.await.map_err(|panicked| SpeedError::Ended { reason: panicked.to_string() })
     }
@@ -125,6 +140,7 @@ impl Supervisor {
         running: &mut BTreeMap<PartitionId, Running>,
         pins: &watch::Receiver<PinSet>,
         closes: &mpsc::Sender<CloseRequest>,
+        wake: &Arc<Notify>,
     ) {
         let assigned = match self.assigned().await {
             Ok(assigned) => assigned,
@@ -162,6 +178,7 @@ impl Supervisor {
                 Arc::clone(&self.board),
                 pins.clone(),
                 closes.clone(),
+                Arc::clone(wake),
                 stop,
             );
             running.insert(partition, Running { taken_away, task: tokio::spawn(task.run()) });
@@ -180,8 +197,13 @@ impl Supervisor {
             .collect())
     }
 
-    async fn wait_for(&self, running: BTreeMap<PartitionId, Running>) {
-        let deadline = Instant::now() + self.config.stop_deadline();
+    fn dispatcher(&self, wake: &Arc<Notify>) -> Option<Dispatcher> {
+        let outbox = self.outbox.clone()?;
+        let (clock, board) = (Arc::clone(&self.clock), Arc::clone(&self.board));
+        Some(Dispatcher::new(outbox, self.profile.name.clone(), clock, board, Arc::clone(wake), self.config.refresh()))
+    }
+
+    async fn wait_for(&self, running: BTreeMap<PartitionId, Running>, deadline: Instant) {
         for (partition, mut running) in running {
             if timeout_at(deadline, &mut running.task).await.is_err() {
                 tracing::warn!(%partition, deadline_ms = self.config.stop_deadline_ms, "a stop exceeded its deadline, the rest is left for a replay");

@@ -9,7 +9,7 @@ use kilowatch_shared::{
     position::PartitionId,
     views::{BatchViews, SharedViews, sqlite::SqliteViews},
 };
-use kilowatch_speed::{SpeedConfig, SpeedError, SpeedLayer, member::Doors, pins_source::PromotedModels};
+use kilowatch_speed::{Outbox, SpeedConfig, SpeedError, SpeedLayer, member::Doors, pins_source::PromotedModels};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -71,11 +71,24 @@ impl Bench {
         self.run_with(SpeedConfig { window_ms: 50, segment_ms: 100, refresh_ms: 100, ..SpeedConfig::default() })
     }
 
+    /// Runs without anybody who delivers what waits in the outbox.
     pub fn run_with(&self, config: SpeedConfig) -> Run {
+        Self::start(self.layer(config))
+    }
+
+    pub fn run_delivering(&self, config: SpeedConfig, outbox: Outbox) -> Run {
+        Self::start(self.layer(config).delivering(outbox))
+    }
+
+    fn layer(&self, config: SpeedConfig) -> SpeedLayer {
         let batch: Arc<dyn BatchViews> = self.views.clone();
         let doors = Doors::new(self.log.clone(), self.away_lake.clone(), self.faulty.clone(), batch.clone());
         let pins = Arc::new(PromotedModels(batch));
-        let layer = Arc::new(SpeedLayer::over(doors, pins, Arc::new(SystemClock), vec![profile()], config));
+        SpeedLayer::over(doors, pins, Arc::new(SystemClock), vec![profile()], config)
+    }
+
+    fn start(layer: SpeedLayer) -> Run {
+        let layer = Arc::new(layer);
         let stop = CancellationToken::new();
         let (running, token) = (layer.clone(), stop.clone());
         Run { layer, stop, task: tokio::spawn(async move { running.run(token).await }) }

@@ -13,6 +13,7 @@ mod forecasts;
 pub mod instant;
 mod job_runs;
 mod models;
+mod outbox;
 mod partitions;
 mod publication;
 mod rollups;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Database, SqlViews, anomalies, dead_letters, devices, partitions, rollups};
+use super::{Database, SqlViews, anomalies, dead_letters, devices, outbox, partitions, rollups};
 use crate::{
     checkpoint::{Cut, OffsetSpan, OwnerToken},
     position::PartitionId,
@@ -60,6 +60,7 @@ impl<D: Database> SpeedViews for SqlViews<D> {
         rollups::add_deltas(tx, partition, tag, &effects.rollups).await?;
         anomalies::add(tx, &partition.stream, &effects.anomalies).await?;
         dead_letters::add(tx, &partition.stream, &effects.dead_letters).await?;
+        outbox::add(tx, partition, &effects.outbox).await?;
         devices::seen_by_speed(tx, &partition.stream, &effects.devices).await?;
         if let Some(cut) = &effects.cut {
             partitions::record_cut(tx, partition, cut).await?;

@@ -34,6 +34,11 @@ impl World {
         assert_same_usage(&self.merged_usage().await, &truth.usage(), when);
         let anomalies = self.views.anomalies_of(&self.partition).await.unwrap();
         assert_eq!(anomalies, truth.anomalies, "I4: the views' anomalies are not those of a replay {when}");
+        let told = self.views.outbox_entries(&self.partition, 10_000, u64::MAX).await.unwrap();
+        let told: BTreeSet<String> = told.into_iter().map(|entry| entry.id).collect();
+        let dead = truth.dead_letters.iter().map(|letter| format!("dead:{}", letter.position));
+        let to_be_told: BTreeSet<String> = anomalies.iter().map(|anomaly| anomaly.id.clone()).chain(dead).collect();
+        assert_eq!(told, to_be_told, "I3: the outbox does not tell what the views hold {when}");
 
         let closed = self.closed().await;
         let mut held: BTreeSet<Offset> = BTreeSet::new();

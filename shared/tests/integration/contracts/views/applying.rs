@@ -24,6 +24,7 @@ fn everything(at_offset: u64) -> Effects {
         counts: MessageCounts { readings: 2, duplicates: 1, dead_letters: 1 },
         last_message: Some(MessageHash::of(None, Some(&at_offset.to_be_bytes()))),
         cut: Some(cut(at_offset + 4)),
+        ..Effects::default()
     }
 }
 

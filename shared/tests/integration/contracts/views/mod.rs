@@ -7,6 +7,7 @@ mod exactness;
 mod listing;
 mod merging;
 mod models;
+mod outbox;
 #[cfg(feature = "service-tests")]
 mod postgres;
 mod publishing;
@@ -99,6 +100,14 @@ macro_rules! contract_of {
             models::a_vintage_is_never_overwritten,
             models::the_newest_vintage_is_that_of_the_last_issue,
             models::two_models_of_one_instant_are_two_vintages,
+            outbox::an_entry_comes_with_its_effects_or_not_at_all,
+            outbox::a_message_without_key_and_body_comes_back_so,
+            outbox::entries_leave_by_position_and_only_when_acknowledged,
+            outbox::an_entry_that_is_there_stays_as_it_is,
+            outbox::a_page_of_entries_keeps_to_its_bytes_but_always_brings_one,
+            outbox::one_holder_delivers_until_its_lease_ends_or_is_given_back,
+            outbox::of_holders_that_lease_at_once_one_delivers,
+            outbox::below_the_floor_nothing_is_told_again,
         })+
     };
 }
