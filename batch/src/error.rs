@@ -33,6 +33,14 @@ pub enum BatchError {
     /// The views.
     #[error(transparent)]
     Views(#[from] ViewsError),
+    /// What was asked for spans more of the lake than is compared at once.
+    #[error("{job}: more than {limit_rows} rows of the lake would have to be compared at once; narrow it by time")]
+    TooWide {
+        /// The job.
+        job: &'static str,
+        /// How many rows may be.
+        limit_rows: usize,
+    },
     /// Other jobs won each time; running the job again later is safe.
     #[error("{job}: gave up after {attempts} tries because other jobs kept committing first ({reason}); run it again")]
     Contended {
@@ -61,7 +69,11 @@ impl BatchError {
             Self::Lake(error) => error.retry_hint(),
             Self::Views(error) => error.retry_hint(),
             Self::Contended { .. } => RetryHint::WithBackoff,
-            Self::Ingest(_) | Self::Train(_) | Self::Hindsight { .. } | Self::Internal { .. } => RetryHint::Never,
+            Self::Ingest(_)
+            | Self::Train(_)
+            | Self::TooWide { .. }
+            | Self::Hindsight { .. }
+            | Self::Internal { .. } => RetryHint::Never,
         }
     }
 }

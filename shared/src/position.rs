@@ -213,6 +213,25 @@ impl fmt::Display for SourcePosition {
     }
 }
 
+impl std::str::FromStr for SourcePosition {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || InvalidId {
+            what: "position",
+            value: text.chars().take(80).collect(),
+            rule: "`<source>/<partition>@<offset>`",
+        };
+        let (rest, offset) = text.rsplit_once('@').ok_or_else(invalid)?;
+        let (source, partition) = rest.rsplit_once('/').ok_or_else(invalid)?;
+        Ok(Self {
+            source: SourceId::parse(source)?,
+            partition: partition.parse().map_err(|_| invalid())?,
+            offset: Offset::try_from_i64(offset.parse().map_err(|_| invalid())?)?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,6 +242,16 @@ mod tests {
             assert!(StreamName::parse(bad).is_err(), "{bad:?} was accepted");
         }
         assert_eq!(StreamName::parse("power-plant").unwrap().as_str(), "power-plant");
+    }
+
+    #[test]
+    fn a_position_is_read_as_it_is_shown() {
+        for shown in ["kafka:energy-stream#1/3@88412", "log:5f0c:a/b/0@0", "dead:kafka:t#1/0@7/0@0"] {
+            assert_eq!(shown.parse::<SourcePosition>().unwrap().to_string(), shown);
+        }
+        for wrong in ["", "kafka:t#1", "kafka:t#1/0", "kafka:t#1/0@x", "kafka:t#1/0@-1", "t/0@1"] {
+            assert!(wrong.parse::<SourcePosition>().is_err(), "{wrong} was accepted");
+        }
     }
 
     #[test]

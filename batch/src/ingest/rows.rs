@@ -4,7 +4,11 @@ use std::collections::HashMap;
 
 use arrow::array::{Float64Array, Float64Builder, Int64Array, StringArray, StringBuilder};
 use bytes::Bytes;
-use kilowatch_shared::position::{DeviceId, InvalidId};
+use kilowatch_shared::{
+    position::{DeviceId, InvalidId},
+    reading::Reading,
+    stream::StreamProfile,
+};
 use smallvec::SmallVec;
 
 /// A row that became no reading.
@@ -40,6 +44,18 @@ pub(crate) struct ParsedRows {
 }
 
 impl ParsedRows {
+    /// Readings that came another way, numbered from 0.
+    pub(crate) fn of_readings<'a>(profile: &StreamProfile, readings: impl Iterator<Item = &'a Reading>) -> Self {
+        let mut rows = RowsBuilder::new(profile.measures.len(), profile.tags.len(), readings.size_hint().0);
+        for (number, reading) in readings.enumerate() {
+            rows.values.clone_from(&reading.measures);
+            rows.texts.clone_from(&reading.tags);
+            let device = rows.known_device(&reading.device);
+            rows.push(number as u64, device, reading.event_time.timestamp_micros());
+        }
+        rows.finish()
+    }
+
     /// How many rows could be read.
     pub(crate) fn len(&self) -> usize {
         self.times.len()

@@ -138,7 +138,8 @@ async fn new_files(
 fn overlapping(table: &TableFiles, new: Option<&HashSet<Path>>) -> (TableFiles, TableFiles) {
     let is_new = |file: &LakeFile| new.is_none_or(|new| new.contains(&file.path));
     let (mut live, mut filed) = (BTreeSet::new(), BTreeSet::new());
-    let with_files: Vec<&Arc<LakeFile>> = table.files.iter().filter(|file| may_hold_source(file, &["file:"])).collect();
+    let with_files: Vec<&Arc<LakeFile>> =
+        table.files.iter().filter(|file| may_hold_source(file, &["file:", "dead:"])).collect();
     for candidate in table.files.iter().filter(|file| may_hold_source(file, &["kafka:", "log:"])) {
         for other in &with_files {
             if (is_new(candidate) || is_new(other)) && ranges_meet(candidate, other) {

@@ -8,7 +8,7 @@ FROM live
 LEFT SEMI JOIN filed
     ON live.device_id = filed.device_id
     AND live.event_time = filed.event_time
-    AND filed.source LIKE 'file:%'
+    AND (filed.source LIKE 'file:%' OR filed.source LIKE 'dead:%')
 WHERE (live.source LIKE 'kafka:%' OR live.source LIKE 'log:%')
     AND NOT live.is_duplicate
     AND NOT live.superseded

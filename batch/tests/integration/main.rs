@@ -14,6 +14,7 @@ mod ingest_repeats;
 mod ingest_uci;
 mod live;
 mod real_data;
+mod replay;
 mod rollup;
 mod schedule;
 mod train;

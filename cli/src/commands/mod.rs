@@ -2,6 +2,7 @@
 
 mod batch;
 mod config;
+mod dead_letters;
 mod models;
 mod serve;
 mod simulate;
@@ -33,6 +34,9 @@ pub enum Command {
     /// Trained models and which one serves.
     #[command(subcommand)]
     Models(models::ModelsCommand),
+    /// Messages that became no reading, and another try for them.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLettersCommand),
     /// Streams that are known, and checks of your own profiles.
     #[command(subcommand)]
     Streams(streams::StreamsCommand),
@@ -55,6 +59,7 @@ impl Command {
             Self::Speed(command) => block_on(command.run(context)),
             Self::Serve => block_on(serve::run(context)),
             Self::Simulate(args) => block_on(simulate::run(args, context)),
+            Self::DeadLetters(command) => block_on(command.run(context)),
             Self::Models(command) => block_on(command.run(context)),
         }
     }

@@ -25,3 +25,6 @@ CREATE TABLE outbox_leases (
 
 -- Positions below it leave no message: they were told of before the partition was moved back.
 ALTER TABLE partitions ADD COLUMN outbox_from BIGINT NOT NULL DEFAULT 0;
+
+-- When a replay brought it to the lake, if one did.
+ALTER TABLE dead_letters ADD COLUMN replayed_at TIMESTAMPTZ;

@@ -41,7 +41,7 @@ pub enum LakeTable {
 }
 
 /// A table of a stream at one version: the base that a commit is checked against.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LakeSnapshot {
     /// The version; `None` while the table does not exist.
     pub version: Option<i64>,

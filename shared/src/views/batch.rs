@@ -11,7 +11,7 @@ use crate::{
     forecast::ForecastVintage,
     job::JobRun,
     model::{ModelId, ModelKind, ModelManifest},
-    position::{DeviceId, PartitionId, StreamName},
+    position::{DeviceId, PartitionId, SourcePosition, StreamName},
     rollup::{RollupKey, RollupRow},
 };
 
@@ -94,6 +94,14 @@ pub trait BatchViews: std::fmt::Debug + Send + Sync {
 
     /// Anomalies of one partition by offset, then detector; what `verify` compares a replay with.
     async fn anomalies_of(&self, partition: &PartitionId) -> Result<Vec<Anomaly>, ViewsError>;
+
+    /// Notes that a replay brought these dead letters to the lake; the first note stays.
+    async fn mark_replayed(
+        &self,
+        stream: &StreamName,
+        positions: &[SourcePosition],
+        at: DateTime<Utc>,
+    ) -> Result<(), ViewsError>;
 
     /// Adds a vintage; one with the same device, measure, issue and model is left as it is.
     async fn add_forecast(&self, vintage: &ForecastVintage) -> Result<(), ViewsError>;

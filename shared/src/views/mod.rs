@@ -24,8 +24,8 @@ pub use error::ViewsError;
 pub use open::open;
 pub use outbox::{OutboxBacklog, OutboxLease, OutboxViews};
 pub use serving::{
-    AnomalyCursor, AnomalyFilter, AnomalyPage, BoundaryInfo, LayerCounts, ServedModel, ServingViews, UsageQuery,
-    UsageResult, UsageWindow,
+    AnomalyCursor, AnomalyFilter, AnomalyPage, BoundaryInfo, DeadLetterFilter, LayerCounts, ListedDeadLetter,
+    ServedModel, ServingViews, UsageQuery, UsageResult, UsageWindow,
 };
 pub use speed::{ApplyOutcome, Effects, PartitionState, RollupDelta, SpeedViews};
 pub use sql::SqlViews;

@@ -12,7 +12,7 @@ use crate::{
     forecast::ForecastVintage,
     job::JobRun,
     model::{ModelKind, ModelManifest},
-    position::{DeviceId, StreamName},
+    position::{DeviceId, SourcePosition, StreamName},
     reading::MessageCounts,
     rollup::Partial,
 };
@@ -48,6 +48,30 @@ pub struct AnomalyPage {
     pub anomalies: Vec<Anomaly>,
     /// Where the next page begins, if there is one.
     pub next: Option<AnomalyCursor>,
+}
+
+/// Which dead letters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeadLetterFilter {
+    /// Of this partition of its log only.
+    pub partition: Option<u32>,
+    /// Seen at or after it.
+    pub from: Option<DateTime<Utc>>,
+    /// Seen before it.
+    pub until: Option<DateTime<Utc>>,
+    /// With this text in the reason, in either case.
+    pub reason: Option<String>,
+    /// Only those that no replay has taken.
+    pub only_open: bool,
+}
+
+/// A dead letter and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedDeadLetter {
+    /// The letter.
+    pub letter: DeadLetter,
+    /// When a replay brought it to the lake, if one did.
+    pub replayed_at: Option<DateTime<Utc>>,
 }
 
 /// Which windows of which measure.
@@ -170,6 +194,23 @@ pub trait ServingViews: std::fmt::Debug + Send + Sync {
 
     /// The newest dead letters, at most `limit`.
     async fn recent_dead_letters(&self, stream: &StreamName, limit: u32) -> Result<Vec<DeadLetter>, ViewsError>;
+
+    /// Dead letters by time, newest first, at most `limit`, after the one at `after`. An `after` that is not there gives
+    /// an empty page.
+    async fn list_dead_letters(
+        &self,
+        stream: &StreamName,
+        filter: &DeadLetterFilter,
+        after: Option<&SourcePosition>,
+        limit: u32,
+    ) -> Result<Vec<ListedDeadLetter>, ViewsError>;
+
+    /// The dead letter at a position.
+    async fn dead_letter(
+        &self,
+        stream: &StreamName,
+        position: &SourcePosition,
+    ) -> Result<Option<ListedDeadLetter>, ViewsError>;
 
     /// The newest job runs, at most `limit`.
     async fn recent_job_runs(&self, stream: &StreamName, limit: u32) -> Result<Vec<JobRun>, ViewsError>;

@@ -18,11 +18,13 @@ mod ingest;
 mod log;
 mod objects;
 mod readback;
+mod replays;
 mod segments;
 mod state;
 mod tables;
 
 pub use door::DeltaLake;
 pub use ingest::{FileIngest, WrittenFile};
+pub use replays::replayed_position;
 pub use state::LakeFile;
 pub use tables::{FileChanges, RemovedFile, TableFiles};

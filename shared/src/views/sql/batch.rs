@@ -3,14 +3,16 @@
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Database, SqlViews, anomalies, forecasts, job_runs, models, partitions, publication, rollups};
+use super::{
+    Database, SqlViews, anomalies, dead_letters, forecasts, job_runs, models, partitions, publication, rollups,
+};
 use crate::{
     anomaly::Anomaly,
     checkpoint::{Boundary, Cut},
     forecast::ForecastVintage,
     job::JobRun,
     model::{ModelId, ModelKind, ModelManifest},
-    position::{PartitionId, StreamName},
+    position::{PartitionId, SourcePosition, StreamName},
     rollup::{RollupKey, RollupRow},
     views::{BatchViews, Publication, PublishOutcome, StageId, ViewsError},
 };
@@ -80,6 +82,17 @@ impl<D: Database> BatchViews for SqlViews<D> {
     async fn anomalies_of(&self, partition: &PartitionId) -> Result<Vec<Anomaly>, ViewsError> {
         let rows = self.database.fetch(anomalies::of_partition(partition)).await?;
         rows.iter().map(anomalies::anomaly_of).collect()
+    }
+
+    async fn mark_replayed(
+        &self,
+        stream: &StreamName,
+        positions: &[SourcePosition],
+        at: DateTime<Utc>,
+    ) -> Result<(), ViewsError> {
+        let mut session = self.database.write().await?;
+        dead_letters::mark_replayed(session.as_mut(), stream, positions, at).await?;
+        session.commit().await
     }
 
     async fn add_forecast(&self, vintage: &ForecastVintage) -> Result<(), ViewsError> {

@@ -11,11 +11,11 @@ use crate::{
     forecast::ForecastVintage,
     job::JobRun,
     model::ModelKind,
-    position::{DeviceId, StreamName},
+    position::{DeviceId, SourcePosition, StreamName},
     reading::MessageCounts,
     views::{
-        AnomalyCursor, AnomalyFilter, AnomalyPage, BoundaryInfo, LayerCounts, ServedModel, ServingViews, UsageQuery,
-        UsageResult, ViewsError,
+        AnomalyCursor, AnomalyFilter, AnomalyPage, BoundaryInfo, DeadLetterFilter, LayerCounts, ListedDeadLetter,
+        ServedModel, ServingViews, UsageQuery, UsageResult, ViewsError,
     },
 };
 
@@ -107,6 +107,26 @@ impl<D: Database> ServingViews for SqlViews<D> {
     async fn recent_dead_letters(&self, stream: &StreamName, limit: u32) -> Result<Vec<DeadLetter>, ViewsError> {
         let rows = self.database.fetch(dead_letters::newest(stream, limit)).await?;
         rows.iter().map(dead_letters::dead_letter_of).collect()
+    }
+
+    async fn list_dead_letters(
+        &self,
+        stream: &StreamName,
+        filter: &DeadLetterFilter,
+        after: Option<&SourcePosition>,
+        limit: u32,
+    ) -> Result<Vec<ListedDeadLetter>, ViewsError> {
+        let rows = self.database.fetch(dead_letters::page(stream, filter, after, limit)).await?;
+        rows.iter().map(dead_letters::listed_of).collect()
+    }
+
+    async fn dead_letter(
+        &self,
+        stream: &StreamName,
+        position: &SourcePosition,
+    ) -> Result<Option<ListedDeadLetter>, ViewsError> {
+        let row = self.database.fetch_optional(dead_letters::at(stream, position)).await?;
+        row.as_ref().map(dead_letters::listed_of).transpose()
     }
 
     async fn recent_job_runs(&self, stream: &StreamName, limit: u32) -> Result<Vec<JobRun>, ViewsError> {

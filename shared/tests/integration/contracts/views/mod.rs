@@ -2,6 +2,7 @@
 
 mod applying;
 mod claiming;
+mod dead_letters;
 mod embedded;
 mod exactness;
 mod listing;
@@ -100,6 +101,10 @@ macro_rules! contract_of {
             models::a_vintage_is_never_overwritten,
             models::the_newest_vintage_is_that_of_the_last_issue,
             models::two_models_of_one_instant_are_two_vintages,
+            dead_letters::pages_hold_every_dead_letter_once_newest_first,
+            dead_letters::a_dead_letter_is_found_by_partition_time_and_reason,
+            dead_letters::a_dead_letter_is_found_at_its_position_whole,
+            dead_letters::a_replay_is_noted_once,
             outbox::an_entry_comes_with_its_effects_or_not_at_all,
             outbox::a_message_without_key_and_body_comes_back_so,
             outbox::entries_leave_by_position_and_only_when_acknowledged,
