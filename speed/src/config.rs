@@ -34,8 +34,9 @@ pub struct SpeedConfig {
     /// Entries of a stream that may wait in the outbox before readiness turns red, 1 to 10000000. Default 10000. Nothing
     /// waits for them. Variable `KILOWATCH_SPEED__OUTBOX_ENTRIES_ALARM`.
     pub outbox_entries_alarm: u64,
-    /// How long in milliseconds the outbox may fail to deliver before readiness turns red, 1000 to 86400000. Default
-    /// 60000. Variable `KILOWATCH_SPEED__STALL_MS`.
+    /// How long in milliseconds a partition with messages to apply may stand still, beyond the length of a micro-batch,
+    /// or the outbox may fail to deliver, before readiness turns red; 1000 to 86400000. Default 60000.
+    /// Variable `KILOWATCH_SPEED__STALL_MS`.
     pub stall_ms: u64,
     /// Detector state is saved at every so many cuts, 1 to 1000. Default 5. A restart replays at most so many segments
     /// of the log. Variable `KILOWATCH_SPEED__STATE_EVERY_CUTS`.

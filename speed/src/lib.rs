@@ -8,6 +8,7 @@ pub mod config;
 pub mod cut_line;
 pub mod error;
 pub mod layer;
+mod log_times;
 pub mod member;
 pub mod model_shelf;
 pub mod open_batch;

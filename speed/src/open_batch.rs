@@ -16,6 +16,7 @@ use kilowatch_shared::{
 };
 
 use crate::{
+    log_times::LogTimes,
     outbox::message,
     rollup_buffer::{RollupBuffer, rollup_tag_places},
     segmented_fold::Absorb,
@@ -37,6 +38,7 @@ pub struct OpenBatch {
     messages: usize,
     bytes: usize,
     last: Option<(Offset, Option<Bytes>, Option<Bytes>)>,
+    log_times: LogTimes,
 }
 
 /// What a gathered micro-batch turned out to be.
@@ -50,6 +52,8 @@ pub struct SealedBatch {
     pub rows: Rows,
     /// How many messages it held.
     pub messages: usize,
+    /// When the log took them, as a sample.
+    pub(crate) log_times: LogTimes,
 }
 
 impl OpenBatch {
@@ -69,6 +73,7 @@ impl OpenBatch {
             messages: 0,
             bytes: 0,
             last: None,
+            log_times: LogTimes::default(),
         }
     }
 
@@ -114,7 +119,7 @@ impl OpenBatch {
             last_message,
             cut: None,
         };
-        SealedBatch { span: self.span, effects, rows: self.rows, messages: self.messages }
+        SealedBatch { span: self.span, effects, rows: self.rows, messages: self.messages, log_times: self.log_times }
     }
 
     fn tell(&mut self, anomaly: &Anomaly, record: &LogRecord) {
@@ -128,6 +133,7 @@ impl OpenBatch {
 impl Absorb for OpenBatch {
     fn take(&mut self, record: LogRecord, folded: Folded) {
         self.messages += 1;
+        self.log_times.note(record.timestamp);
         self.bytes += record.key.as_ref().map_or(0, Bytes::len) + record.payload.as_ref().map_or(0, Bytes::len);
         match folded {
             Folded::Reading { reading, anomalies } => {

@@ -28,6 +28,10 @@ pub struct PartitionStatus {
     pub lag_records: Option<u64>,
     /// When the last batch with messages was applied.
     pub last_batch_at: Option<DateTime<Utc>>,
+    /// When A moved last, or there was nothing to apply.
+    pub progress_at: Option<DateTime<Utc>>,
+    /// When its task took its last step.
+    pub turned_at: Option<DateTime<Utc>>,
     /// Why it waits for an operator, if it does.
     pub stopped: Option<StopReason>,
     /// What it waits for and tries again, if it does.
@@ -62,9 +66,12 @@ pub struct SpeedStatus {
     pub unclosed_cuts_alarm: usize,
     /// Entries that may wait in an outbox before it is a problem.
     pub outbox_entries_alarm: u64,
-    /// How long something may stand still before it is a problem.
+    /// How long deliveries may fail before it is a problem.
     #[serde(skip)]
     pub stall: Duration,
+    /// How long a partition may stand still before it is a problem.
+    #[serde(skip)]
+    pub standstill: Duration,
     /// When this was seen.
     pub seen_at: DateTime<Utc>,
 }
@@ -84,8 +91,9 @@ impl SpeedStatus {
         problems.extend(self.outboxes.iter().filter_map(|outbox| self.outbox_problem(outbox)));
         for status in &self.partitions {
             let partition = &status.partition;
-            if let Some(reason) = &status.stopped {
-                problems.push(format!("{partition} is stopped: {reason}"));
+            match &status.stopped {
+                Some(reason) => problems.push(format!("{partition} is stopped: {reason}")),
+                None => problems.extend(self.standstill_problem(status)),
             }
             if let Some(trouble) = &status.trouble {
                 problems.push(format!("{partition} waits: {trouble}"));
@@ -95,6 +103,20 @@ impl SpeedStatus {
             }
         }
         problems
+    }
+
+    fn standstill_problem(&self, status: &PartitionStatus) -> Option<String> {
+        let since = |at: Option<DateTime<Utc>>| {
+            let still = (self.seen_at - at?).to_std().ok()?;
+            (still > self.standstill).then_some(still.as_secs())
+        };
+        let partition = &status.partition;
+        if let Some(secs) = since(status.turned_at) {
+            return Some(format!("{partition} stands still: its step in phase {:?} takes {secs} s now", status.phase));
+        }
+        let lag = status.lag_records.filter(|lag| *lag > 0)?;
+        let secs = since(status.progress_at)?;
+        Some(format!("{partition} stands still: {lag} messages wait and none was applied for {secs} s"))
     }
 
     fn outbox_problem(&self, outbox: &OutboxStatus) -> Option<String> {
@@ -130,6 +152,8 @@ impl StatusBoard {
             applied: None,
             lag_records: None,
             last_batch_at: None,
+            progress_at: None,
+            turned_at: None,
             stopped: None,
             trouble: None,
             unclosed_cuts: 0,
@@ -172,6 +196,7 @@ impl StatusBoard {
             unclosed_cuts_alarm: config.unclosed_cuts_alarm,
             outbox_entries_alarm: config.outbox_entries_alarm,
             stall: config.stall(),
+            standstill: config.stall() + config.window(),
             seen_at: now,
         }
     }
@@ -179,5 +204,70 @@ impl StatusBoard {
     fn lock(&self) -> MutexGuard<'_, Board> {
         // A status is written field by field, and a half-written one is still a status.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use kilowatch_shared::position::SourceId;
+
+    use super::*;
+
+    const NOON: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+    fn board(change: impl FnOnce(&mut PartitionStatus)) -> StatusBoard {
+        let (board, stream) = (StatusBoard::default(), StreamName::parse("grid").unwrap());
+        let partition = PartitionId { stream, source: SourceId::parse("log:x:t").unwrap(), partition: 0 };
+        board.update(&partition, |status| {
+            status.phase = PhaseName::Running;
+            (status.progress_at, status.turned_at) = (Some(NOON), Some(NOON));
+            change(status);
+        });
+        board
+    }
+
+    fn problems(board: &StatusBoard, secs: i64) -> Vec<String> {
+        let config = SpeedConfig { stall_ms: 60_000, window_ms: 10_000, ..SpeedConfig::default() };
+        board.snapshot(&config, NOON + TimeDelta::seconds(secs)).problems()
+    }
+
+    #[test]
+    fn a_partition_that_applies_nothing_while_messages_wait_is_a_problem_after_its_time() {
+        let behind = board(|status| {
+            status.lag_records = Some(7);
+            status.turned_at = Some(NOON + TimeDelta::seconds(70));
+        });
+        assert_eq!(problems(&behind, 70), Vec::<String>::new());
+        let problem = problems(&behind, 71).remove(0);
+        assert!(problem.contains("7 messages wait and none was applied for 71 s"), "{problem}");
+    }
+
+    #[test]
+    fn an_idle_partition_stands_still_for_good_reason() {
+        let idle = board(|status| {
+            status.lag_records = Some(0);
+            status.turned_at = Some(NOON + TimeDelta::seconds(9000));
+        });
+        assert_eq!(problems(&idle, 9000), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_step_that_hangs_is_a_problem_even_if_no_lag_is_known() {
+        let problem = problems(&board(|_| {}), 71).remove(0);
+        assert!(problem.contains("takes 71 s now"), "{problem}");
+    }
+
+    #[test]
+    fn deliveries_that_fail_are_a_problem_after_their_time_and_a_full_outbox_at_once() {
+        let (board, stream) = (StatusBoard::default(), StreamName::parse("grid").unwrap());
+        board.outbox(&stream, 3, Some("not authorised".to_owned()), NOON);
+        board.outbox(&stream, 3, Some("not authorised".to_owned()), NOON + TimeDelta::seconds(59));
+        assert_eq!(problems(&board, 59), Vec::<String>::new());
+        assert!(problems(&board, 60)[0].contains("3 entries that are not delivered yet: not authorised"));
+        board.outbox(&stream, 10_001, None, NOON + TimeDelta::seconds(61));
+        assert!(problems(&board, 61)[0].contains("10001 entries"));
+        board.outbox(&stream, 0, None, NOON + TimeDelta::seconds(62));
+        assert_eq!(problems(&board, 9000), Vec::<String>::new());
     }
 }

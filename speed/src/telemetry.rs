@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use chrono::{DateTime, Utc};
 use kilowatch_shared::position::{PartitionId, StreamName};
 
 use crate::member::BatchReport;
@@ -13,6 +14,11 @@ pub(crate) fn describe() {
     metrics::describe_counter!("kilowatch_speed_anomalies_total", "anomalies by detector and severity");
     metrics::describe_counter!("kilowatch_speed_dead_letters_total", "messages that became no reading, by reason");
     metrics::describe_counter!("kilowatch_speed_fenced_total", "times that another member took a partition over");
+    metrics::describe_counter!("kilowatch_speed_owner_changes_total", "times that this member took a partition over");
+    metrics::describe_histogram!(
+        "kilowatch_speed_end_to_end_latency_seconds",
+        "from the log's timestamp of a message to its effects in the views, a sample of up to 256 a micro-batch"
+    );
     metrics::describe_histogram!("kilowatch_speed_batch_seconds", "from a micro-batch's first message to its commit");
     metrics::describe_gauge!("kilowatch_speed_lag_records", "messages in the log that are not applied");
     metrics::describe_gauge!("kilowatch_speed_segment_age_seconds", "age of the open segment");
@@ -23,8 +29,10 @@ pub(crate) fn describe() {
 }
 
 /// Counts an applied micro-batch.
-pub(crate) fn batch_applied(partition: &PartitionId, report: &BatchReport, took: Duration) {
+pub(crate) fn batch_applied(partition: &PartitionId, report: &BatchReport, took: Duration, now: DateTime<Utc>) {
     let stream = || partition.stream.as_str().to_owned();
+    let latency = metrics::histogram!("kilowatch_speed_end_to_end_latency_seconds", "stream" => stream());
+    report.log_times.ages_secs(now).for_each(|age| latency.record(age));
     let counts = &report.effects.counts;
     metrics::counter!("kilowatch_speed_records_consumed_total", "stream" => stream()).increment(counts.total());
     metrics::counter!("kilowatch_speed_duplicates_total", "stream" => stream()).increment(counts.duplicates);
@@ -66,6 +74,12 @@ pub(crate) fn gauges(partition: &PartitionId, lag_records: Option<u64>, segment_
     metrics::gauge!("kilowatch_speed_segment_age_seconds", &labels).set(segment_age.as_secs_f64());
     #[expect(clippy::cast_precision_loss, reason = "there are far fewer than 2^53 cuts")]
     metrics::gauge!("kilowatch_speed_unclosed_cuts", &labels).set(unclosed_cuts as f64);
+}
+
+/// Counts a claim.
+pub(crate) fn claimed(partition: &PartitionId) {
+    metrics::counter!("kilowatch_speed_owner_changes_total", "stream" => partition.stream.as_str().to_owned())
+        .increment(1);
 }
 
 /// Counts a lost ownership.

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use kilowatch_shared::{position::PartitionId, retry::Backoff};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::member::{Close, CloseOutcome, ClosePart, CloseProgress, Doors};
 
@@ -40,9 +41,10 @@ pub(super) async fn run(doors: Arc<Doors>, mut requests: mpsc::Receiver<CloseReq
         let partition = first.part.partition().clone();
         replies.push((partition.clone(), first.reply));
         let mut close = Close::new(Arc::clone(&doors), first.part, others);
+        let span = tracing::info_span!("close", stream = %partition.stream, close.partitions = replies.len());
         tokio::select! {
             () = give_up.cancelled() => return,
-            () = drive(&mut close, &partition) => {}
+            () = drive(&mut close, &partition).instrument(span) => {}
         }
         for (partition, reply) in replies {
             if let Some(outcome) = close.outcomes().get(&partition) {

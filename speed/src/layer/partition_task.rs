@@ -9,6 +9,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::closer::CloseRequest;
 use crate::{
@@ -152,7 +153,11 @@ impl PartitionTask {
         self.worker.use_pins(pins);
         let (orderly, taken_away) = (self.stop.orderly.clone(), self.stop.taken_away.clone());
         let step = match self.worker.phase() {
-            PhaseName::Running => self.batch().await?,
+            PhaseName::Running => {
+                let id = self.worker.partition();
+                let span = tracing::info_span!("micro_batch", stream = %id.stream, partition = id.partition);
+                self.batch().instrument(span).await?
+            }
             PhaseName::Stopped => Step::Stopped,
             // A step that is dropped half-way leaves the partition in its phase, so a stop need not wait for neighbours.
             PhaseName::Idle | PhaseName::Claimed | PhaseName::Checked => tokio::select! {
@@ -171,7 +176,9 @@ impl PartitionTask {
         match self.worker.phase() {
             PhaseName::Idle => {
                 self.closing = None;
-                self.worker.claim().await.map(|()| Step::Done)
+                self.worker.claim().await?;
+                telemetry::claimed(self.worker.partition());
+                Ok(Step::Done)
             }
             PhaseName::Claimed => self.worker.check().await,
             PhaseName::Checked => {
@@ -261,8 +268,8 @@ impl PartitionTask {
     fn applied(&mut self, report: &BatchReport) {
         let took = self.batch_began.take().map_or(Duration::ZERO, |began| began.elapsed());
         if report.messages > 0 {
-            telemetry::batch_applied(self.worker.partition(), report, took);
             let now = self.clock.now();
+            telemetry::batch_applied(self.worker.partition(), report, took, now);
             self.board.update(self.worker.partition(), |status| status.last_batch_at = Some(now));
             self.segment_opened.get_or_insert(now);
         }
@@ -333,11 +340,16 @@ impl PartitionTask {
     }
 
     fn show(&self, trouble: Option<String>) {
-        let worker = &self.worker;
+        let (worker, now) = (&self.worker, self.clock.now());
         self.board.update(worker.partition(), |status| {
             status.phase = worker.phase();
-            status.applied = worker.applied().or(status.applied);
+            let applied = worker.applied().or(status.applied);
             status.lag_records = self.lag.map(|(_, lag)| lag);
+            if applied != status.applied || status.lag_records == Some(0) {
+                status.progress_at = Some(now);
+            }
+            status.applied = applied;
+            status.turned_at = Some(now);
             // A stopped partition that is looked at again is not a running one.
             match worker.phase() {
                 PhaseName::Running => status.stopped = None,

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     cut_line::PinSet,
     error::StepError,
+    log_times::LogTimes,
     open_batch::{OpenBatch, SealedBatch},
     segmented_fold::{SegmentedFold, absorb},
     unclosed::Rows,
@@ -40,6 +41,8 @@ pub struct BatchReport {
     pub messages: usize,
     /// What it changed in the views.
     pub effects: Effects,
+    /// When the log took its messages, as a sample.
+    pub(crate) log_times: LogTimes,
 }
 
 /// One transaction, the same at every try.
@@ -49,6 +52,7 @@ pub(super) struct SealedApply {
     effects: Effects,
     rows: Rows,
     messages: usize,
+    log_times: LogTimes,
     cut: Option<(Offset, PinSet)>,
 }
 
@@ -172,8 +176,10 @@ impl Running {
             effects: Effects::default(),
             rows: Rows::default(),
             messages: 0,
+            log_times: LogTimes::default(),
         };
-        let SealedBatch { span, mut effects, rows, messages } = self.batch.take().map_or(empty, OpenBatch::seal);
+        let SealedBatch { span, mut effects, rows, messages, log_times } =
+            self.batch.take().map_or(empty, OpenBatch::seal);
         let cut = match self.cuts.at(span.to) {
             Some(known) => (!known.recorded).then(|| known.pin_set.clone()),
             // What the lake holds ends at a cut, even if its commits forgot it.
@@ -181,11 +187,11 @@ impl Running {
             None => (wish == CutWish::Cut).then_some(next_pins),
         };
         effects.cut = cut.as_ref().map(|pin_set| Cut { offset: span.to, pins: Arc::clone(&pin_set.pins) });
-        SealedApply { span, effects, rows, messages, cut: cut.map(|pin_set| (span.to, pin_set)) }
+        SealedApply { span, effects, rows, messages, log_times, cut: cut.map(|pin_set| (span.to, pin_set)) }
     }
 
     fn advance(&mut self, sealed: SealedApply, state_every_cuts: u32) -> BatchReport {
-        let SealedApply { span, effects, rows, messages, cut } = sealed;
+        let SealedApply { span, effects, rows, messages, log_times, cut } = sealed;
         self.applied = span.to;
         self.keep_rows(rows, messages);
         if self.catch_up.is_some_and(|held| span.to >= held) {
@@ -201,7 +207,7 @@ impl Running {
         } else if self.cuts.contains(span.to) {
             self.unclosed.seal(span.to);
         }
-        BatchReport { span, messages, effects }
+        BatchReport { span, messages, effects, log_times }
     }
 
     /// Rows below L are in the lake already; there are some while a restored views backup catches up.
