@@ -19,6 +19,11 @@ test:
 test-services:
     dev/services run cargo test --workspace --locked --features service-tests
 
+# What docker-compose.yml describes, as processes, and whether readings come through it
+stack:
+    cargo build --release --locked
+    dev/services stack "${CARGO_TARGET_DIR:-target}/release/kilowatch" dev/check_stack
+
 # Beside the peers; the figures go to docs/BENCHMARKS.md
 bench:
     bench/run

@@ -5,6 +5,7 @@ mod commands;
 mod context;
 mod exit;
 mod lock;
+mod ops;
 mod output;
 mod progress;
 mod settings;

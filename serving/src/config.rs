@@ -12,6 +12,10 @@ pub struct ServingConfig {
     /// Address and port to listen on; a loopback address, port 0 takes a free one. Default `127.0.0.1:8080`. Variable
     /// `KILOWATCH_SERVING__LISTEN`, flag `--listen`.
     pub listen: String,
+    /// Lets other machines reach the address although nobody has to say who they are: they can read everything, post
+    /// readings and see every page. For a container whose port is published on loopback alone, or a network that lets
+    /// nobody in. Default false. Variable `KILOWATCH_SERVING__ALLOW_UNAUTHENTICATED_BEYOND_LOOPBACK`.
+    pub allow_unauthenticated_beyond_loopback: bool,
     /// Names besides `localhost` and the loopback addresses that a request may name as its host, for a reverse proxy
     /// on this machine. Default none. Variable `KILOWATCH_SERVING__ALLOWED_HOSTS`.
     pub allowed_hosts: Vec<String>,
@@ -37,6 +41,7 @@ impl Default for ServingConfig {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            allow_unauthenticated_beyond_loopback: false,
             allowed_hosts: Vec::new(),
             default_stream: "household".to_owned(),
             workers: 2,
@@ -86,29 +91,32 @@ impl ServingConfig {
     /// The problem as a line with key, value and fix: not an address, or one that other machines can reach. There
     /// is no authentication yet, so nobody but this machine may call.
     pub fn listen_address(&self) -> Result<SocketAddr, String> {
-        let text = self.listen.trim();
-        let parsed = match text.strip_prefix("localhost:") {
-            Some(port) => port.parse().ok().map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
-            None => text.parse().ok(),
-        };
-        let Some(address) = parsed else {
-            return Err(format!(
-                "listen = {:?}: must be ADDRESS:PORT, as in 127.0.0.1:8080; set it in kilowatch.toml, in \
-                 KILOWATCH_SERVING__LISTEN or with --listen",
-                self.listen
-            ));
-        };
-        if address.ip().is_loopback() {
-            Ok(address)
-        } else {
-            Err(format!(
-                "listen = {:?}: other machines could reach this address, and there is no authentication yet; \
-                 listen on 127.0.0.1:{} and put a proxy with authentication before it",
-                self.listen,
-                address.port()
-            ))
-        }
+        parse_listen(&self.listen, self.allow_unauthenticated_beyond_loopback, "SERVING")
     }
+}
+
+/// An address of section `section`, if nobody but this machine can reach it or it is allowed that others do.
+pub(crate) fn parse_listen(listen: &str, allow_beyond_loopback: bool, section: &str) -> Result<SocketAddr, String> {
+    let text = listen.trim();
+    let parsed = match text.strip_prefix("localhost:") {
+        Some(port) => port.parse().ok().map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
+        None => text.parse().ok(),
+    };
+    let Some(address) = parsed else {
+        return Err(format!(
+            "listen = {listen:?}: must be ADDRESS:PORT, as in 127.0.0.1:8080; set it in kilowatch.toml, in \
+             KILOWATCH_{section}__LISTEN or with --listen",
+        ));
+    };
+    if address.ip().is_loopback() || allow_beyond_loopback {
+        return Ok(address);
+    }
+    Err(format!(
+        "listen = {listen:?}: other machines could reach this address, and there is no authentication yet; \
+         listen on 127.0.0.1:{} and put a proxy with authentication before it, or, where the network itself lets nobody \
+         in, set allow_unauthenticated_beyond_loopback = true",
+        address.port()
+    ))
 }
 
 #[cfg(test)]
@@ -133,6 +141,12 @@ mod tests {
         for closed in ["127.0.0.1:0", "[::1]:8080", "localhost:9"] {
             assert_eq!(listening_on(closed).problems(), Vec::<String>::new(), "{closed}");
         }
+    }
+
+    #[test]
+    fn an_address_beyond_loopback_is_taken_where_that_is_asked_for() {
+        let open = ServingConfig { allow_unauthenticated_beyond_loopback: true, ..listening_on("0.0.0.0:8080") };
+        assert_eq!(open.problems(), Vec::<String>::new());
     }
 
     #[test]

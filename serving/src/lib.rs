@@ -13,6 +13,7 @@ mod config;
 mod error;
 mod http;
 mod models;
+mod ops;
 mod pages;
 mod provenance;
 mod readiness;
@@ -23,5 +24,6 @@ mod telemetry;
 
 pub use config::ServingConfig;
 pub use error::StartError;
+pub use ops::{OpsConfig, OpsServer};
 pub use readiness::{LiveState, NoSpeedHere, ReadinessProbe, ReadinessProblem, ReadinessReport, StreamLiveState};
 pub use startup::{Application, ServingDeps};

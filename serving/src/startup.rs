@@ -77,10 +77,7 @@ impl Application {
         telemetry::describe();
         let state = AppState::try_new(deps, config).map_err(|problems| StartError::Config { problems })?;
         let asked = state.config.listen_address().map_err(|problem| StartError::Config { problems: vec![problem] })?;
-        let listener = TcpListener::bind(asked).map_err(|source| match source.kind() {
-            ErrorKind::AddrInUse => StartError::AddressTaken { address: asked },
-            _ => StartError::AddressRefused { address: asked, source },
-        })?;
+        let listener = bind(asked)?;
         let refused = |source| StartError::AddressRefused { address: asked, source };
         let address = listener.local_addr().map_err(refused)?;
         let (workers, shutdown_secs) = (state.config.workers, state.config.shutdown_timeout_secs);
@@ -141,8 +138,16 @@ impl Application {
 /// Values of histograms pile up between two scrapes; somebody who never scrapes must not pay for that with memory.
 const METRICS_UPKEEP: Duration = Duration::from_secs(15);
 
+/// Binds an address.
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|source| match source.kind() {
+        ErrorKind::AddrInUse => StartError::AddressTaken { address },
+        _ => StartError::AddressRefused { address, source },
+    })
+}
+
 /// Never ends.
-async fn keep_metrics_small(metrics: Option<PrometheusHandle>) {
+pub(crate) async fn keep_metrics_small(metrics: Option<PrometheusHandle>) {
     let Some(metrics) = metrics else { return std::future::pending().await };
     let mut ticks = tokio::time::interval(METRICS_UPKEEP);
     loop {

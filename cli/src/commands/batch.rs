@@ -15,14 +15,16 @@ use kilowatch_batch::{
         train::{TrainReport, TrainRequest, train},
         verify::{VerifyReport, verify},
     },
+    schedule::run_schedule,
 };
+use kilowatch_serving::NoSpeedHere;
 use kilowatch_shared::{
     model::ModelKind,
     position::{DeviceId, StreamName},
     stream::StreamProfile,
 };
 
-use crate::{arguments, context::Context, output, progress::FileBar, stores::Stores};
+use crate::{arguments, context::Context, ops::Ops, output, progress::FileBar, shutdown, stores::Stores};
 
 /// Subcommands of `batch`.
 #[derive(Debug, Subcommand)]
@@ -35,6 +37,8 @@ pub enum BatchCommand {
     Train(TrainArgs),
     /// Issues the forecast of the hours ahead.
     Forecast(ForecastArgs),
+    /// Runs roll-ups, trainings and forecasts at their times (section `schedule`) until Ctrl-C.
+    Schedule(StreamArgs),
     /// Replays the lake and compares it with the views; exit code 1 on a difference.
     Verify(StreamArgs),
 }
@@ -167,6 +171,16 @@ impl BatchCommand {
                 let request = ForecastRequest { issued_at: args.issued_at };
                 let report = forecast(&deps, &profile, &request).await?;
                 output::answer(context.json, &report, Summary::sentence)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Schedule(args) => {
+                let stop = shutdown::on_signal()?;
+                let (deps, profile) = opened(&args, context).await?;
+                let ops = Ops::start(context, Arc::new(NoSpeedHere))?;
+                tracing::info!(stream = %profile.name, "the schedule runs");
+                let ran = run_schedule(&deps, &[profile], &context.settings.schedule, stop).await;
+                ops.stop().await?;
+                ran.map_err(|problems| anyhow::anyhow!("the schedule: {}", problems.join("; ")))?;
                 Ok(ExitCode::SUCCESS)
             }
             Self::Verify(args) => {

@@ -15,9 +15,11 @@ use kilowatch_speed::{SpeedDeps, SpeedLayer};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::up::probe::SpeedProbe;
 use crate::{
     context::Context,
     lock::DataFolderLock,
+    ops::Ops,
     output, shutdown,
     stores::{self, Stores},
 };
@@ -63,10 +65,14 @@ impl SpeedCommand {
         let log = stores::open_log(context).await?;
         log.create_topic(&profile.topic, profile.partitions).await.context("making the topic")?;
         let layer = layer(context, &stores, &log, vec![profile.clone()]);
+        let probe = Arc::new(SpeedProbe::new(Arc::clone(&layer), stop.clone()));
+        let ops = Ops::start(context, probe)?;
         let applied_before = applied_messages(&stores.views, &profile.name).await?;
         let started = Instant::now();
         let watcher = args.until_caught_up.then(|| tokio::spawn(stop_when_caught_up(Arc::clone(&layer), stop.clone())));
-        layer.run(stop.clone()).await.context("the speed layer")?;
+        let ran = layer.run(stop.clone()).await.context("the speed layer");
+        ops.stop().await?;
+        ran?;
         if let Some(watcher) = watcher {
             watcher.abort();
         }

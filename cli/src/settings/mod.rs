@@ -14,7 +14,7 @@ use figment::{
     providers::{Format, Serialized, Toml},
 };
 use kilowatch_batch::ScheduleConfig;
-use kilowatch_serving::ServingConfig;
+use kilowatch_serving::{OpsConfig, ServingConfig};
 use kilowatch_speed::SpeedConfig;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,9 @@ pub struct Settings {
     pub speed: SpeedConfig,
     /// The HTTP server.
     pub serving: ServingConfig,
-    /// When batch jobs run inside `up`.
+    /// Health and metrics of the roles that have no dashboard.
+    pub ops: OpsConfig,
+    /// When batch jobs run, inside `up` and in `batch schedule`.
     pub schedule: ScheduleConfig,
 }
 
@@ -64,6 +66,7 @@ impl Default for Settings {
             log: LogSettings::default(),
             speed: SpeedConfig::default(),
             serving: ServingConfig::default(),
+            ops: OpsConfig::default(),
             schedule: ScheduleConfig::default(),
         }
     }
@@ -125,6 +128,7 @@ impl Settings {
     fn problems(&self) -> Vec<String> {
         let mut problems = self.speed.problems();
         problems.extend(self.serving.problems().into_iter().map(|problem| format!("serving.{problem}")));
+        problems.extend(self.ops.problems().into_iter().map(|problem| format!("ops.{problem}")));
         problems.extend(self.schedule.problems().into_iter().map(|problem| format!("schedule.{problem}")));
         if self.data_dir.as_os_str().is_empty() {
             problems.push("data_dir = \"\": name a folder, for example kilowatch-data".to_owned());

@@ -12,15 +12,19 @@ pub(super) fn require_own(host: Option<&str>, allowed: &[String]) -> Result<(), 
     // A browser always sends one.
     let Some(host) = host else { return Ok(()) };
     let name = without_port(host);
-    let own = name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-        || allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(name));
-    if own {
+    if is_own_host(Some(host)) || allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(name)) {
         Ok(())
     } else {
         Err(ApiError::new(ErrorCode::ForeignHost, format!("this server does not answer for host {:?}", shorten(name)))
             .hint("use localhost, or name the host in serving.allowed_hosts"))
     }
+}
+
+/// Whether the host is this machine's own name, or was not sent.
+pub(crate) fn is_own_host(host: Option<&str>) -> bool {
+    let Some(host) = host else { return true };
+    let name = without_port(host);
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn without_port(host: &str) -> &str {

@@ -15,6 +15,7 @@ use actix_web::{HttpRequest, Resource, Route, guard, web};
 
 pub(crate) use body::read_body;
 pub(crate) use error::{ApiError, ErrorCode};
+pub(crate) use host::is_own_host;
 pub(crate) use observe::observe;
 pub(crate) use params::{Params, parse_offset, parse_time};
 

@@ -8,7 +8,7 @@ pub(crate) mod devices;
 pub(crate) mod forecasts;
 pub(crate) mod health;
 pub(crate) mod jobs;
-mod metrics;
+pub(crate) mod metrics;
 pub(crate) mod model_info;
 mod models;
 pub(crate) mod predict;

@@ -3,6 +3,7 @@
 
 mod api;
 mod health;
+mod ops;
 mod pages;
 mod protocol;
 mod startup;

@@ -1,6 +1,6 @@
 //! What the world outside is told: written with the effects, delivered at least once, in the order of the positions.
 //!
-//! a verdict -[`message`]-> `OutboxEntry` -apply-> views -[`dispatcher`]-> a [`Sink`]. A sink is one place that takes
+//! a verdict -[`message`]-> `OutboxEntry` -apply-> views -`dispatcher`-> a [`Sink`]. A sink is one place that takes
 //! entries: [`LogSink`] writes the topics of the log, [`MemorySink`] is the twin for tests. Both keep the promises of
 //! `speed/tests/integration/outbox/`. Nothing waits for a sink: entries stay in the views until it has them.
 

@@ -5,7 +5,7 @@
 
 mod history;
 mod live;
-mod probe;
+pub mod probe;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 

@@ -3,5 +3,5 @@
 mod live;
 mod ready;
 
-pub(crate) use live::find_liveness;
-pub(crate) use ready::{find_problems, find_readiness};
+pub(crate) use live::{describe_liveness, find_liveness};
+pub(crate) use ready::{describe_readiness, find_problems, find_readiness};

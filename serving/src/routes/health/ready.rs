@@ -29,7 +29,11 @@ struct ProblemBody {
 pub(crate) async fn find_readiness(state: web::Data<AppState>) -> HttpResponse {
     let report = state.readiness.report();
     let stopping = report.stopping;
-    let problems = find_problems(&state, report).await;
+    describe_readiness(stopping, find_problems(&state, report).await)
+}
+
+/// The answer of a process with these problems.
+pub(crate) fn describe_readiness(stopping: bool, problems: Vec<ReadinessProblem>) -> HttpResponse {
     let (mut response, status) = match (stopping, problems.is_empty()) {
         (true, _) => (HttpResponse::ServiceUnavailable(), "stopping"),
         (false, false) => (HttpResponse::ServiceUnavailable(), "not_ready"),

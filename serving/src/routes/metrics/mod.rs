@@ -2,4 +2,4 @@
 
 mod render;
 
-pub(crate) use render::render_metrics;
+pub(crate) use render::{describe_metrics, render_metrics};
