@@ -1,7 +1,7 @@
 //! What people and programs see of kilowatch: JSON routes, pages, metrics and health, over the views, the log and the
 //! models of the lake.
 //!
-//! A request passes [`http`] (id, host check, strict parameters, one error envelope), is answered by a resource of
+//! A request passes `http` (id, host check, strict parameters, one error envelope), is answered by a resource of
 //! `routes` or by one of the `pages`, and leaves with the security headers. Every merged answer says where it comes
 //! from (`provenance`). [`Application`] starts exactly what `main` and the tests run.
 //!
