@@ -54,6 +54,52 @@ pub struct Explanation {
     pub window_readings: u64,
     /// One sentence for people.
     pub text: String,
+    /// What the other detectors said of the same reading, in the order of the profile.
+    #[serde(default)]
+    pub others: Vec<Opinion>,
+}
+
+/// What a detector said of a reading that another one alarmed on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Opinion {
+    /// The detector's name in the profile.
+    pub detector: String,
+    /// What it came to.
+    pub state: OpinionState,
+    /// Its score, if it judged.
+    pub score: Option<f64>,
+    /// The score from which it alarms, if it judged.
+    pub threshold: Option<f64>,
+}
+
+/// What a detector came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpinionState {
+    /// An anomaly, too.
+    Alarm,
+    /// Nothing unusual.
+    Quiet,
+    /// It has not seen enough of the device.
+    WarmingUp,
+    /// The reading has nothing that it looks at.
+    Unjudged,
+    /// It has no model yet.
+    Untrained,
+}
+
+impl OpinionState {
+    /// The name in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Alarm => "alarm",
+            Self::Quiet => "quiet",
+            Self::WarmingUp => "warming_up",
+            Self::Unjudged => "unjudged",
+            Self::Untrained => "untrained",
+        }
+    }
 }
 
 /// What one detector says of one reading.

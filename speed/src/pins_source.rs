@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use kilowatch_shared::{
-    model::{ModelId, ModelKind},
-    stream::{DetectorConfig, StreamProfile},
+    model::ModelId,
+    stream::StreamProfile,
     views::{BatchViews, ViewsError},
 };
 
@@ -25,19 +25,11 @@ impl PinsSource for PromotedModels {
     async fn serving_models(&self, profile: &StreamProfile) -> Result<BTreeMap<String, ModelId>, ViewsError> {
         let mut models = BTreeMap::new();
         for detector in &profile.detectors {
-            let Some(kind) = model_kind(detector) else { continue };
+            let Some(kind) = detector.kernel.model_kind() else { continue };
             if let Some(manifest) = self.0.serving_model(&profile.name, kind).await? {
                 models.insert(detector.name().to_owned(), manifest.id);
             }
         }
         Ok(models)
-    }
-}
-
-/// The kind of model that a detector needs, if it learns.
-const fn model_kind(detector: &DetectorConfig) -> Option<ModelKind> {
-    match detector {
-        DetectorConfig::ThreeSigma(_) => None,
-        DetectorConfig::IsolationForest(_) => Some(ModelKind::IsolationForest),
     }
 }

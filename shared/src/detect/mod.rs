@@ -2,30 +2,49 @@
 //! offset order. No clock, no network, no device table: the same messages give the same verdicts to the last bit,
 //! whatever the micro-batches, segments, restarts and rebalances were.
 //!
-//! [`fold::PartitionFold`] decodes a record, marks duplicates and asks each [`detector`] of the pins, which wraps a
-//! kernel: [`three_sigma`], [`isolation_forest`]. A kernel is a [`Kernel`]: config, state and verdict, no I/O, no log.
+//! [`fold::PartitionFold`] decodes a record, marks duplicates and asks each [`detector`] of the pins. A detector is a
+//! kernel with what is common to all: its name, its warm-up, its model, its episodes. A kernel is a [`Kernel`]: config,
+//! state and [`Assessment`], no I/O, no log.
+//!
+//! | kernel | alarms if |
+//! |---|---|
+//! | [`three_sigma`] | a measure is far from its mean, in standard deviations |
+//! | [`isolation_forest`] | few random cuts set the reading apart; learned |
+//! | [`threshold`] | comparisons with fixed values hold |
+//! | [`moving_average`] | the average of the last readings is above a limit, or a reading far from it |
+//!
+//! Learned kernels look at [`features`]; rolling ones stand on `rolling_moments`.
 
+mod assessment;
+mod config;
 pub mod detector;
+pub mod features;
 pub mod fold;
 pub mod isolation_forest;
+pub mod moving_average;
+mod quantile;
+mod rolling_moments;
 pub mod three_sigma;
+pub mod threshold;
 
+#[cfg(test)]
+mod test_support;
+
+pub use assessment::{Assessment, Kernel, Score};
+pub use config::{DetectorConfig, KernelConfig, detector_problems};
 pub use fold::{FoldError, Folded, ModelSet, PartitionFold};
-
-use crate::{anomaly::Verdict, reading::Reading};
 
 /// Raised whenever a kernel may judge the same readings otherwise.
 pub const KERNELS_VERSION: u32 = 1;
 
-/// Judges the readings of a device, one after the other.
-///
-/// A verdict on a reading uses only readings before it and the reading itself (no future leaks), and depends on
-/// nothing but the kernel and the state: the same readings give the same bits on every machine, which leaves
-/// `+ - * / sqrt` and comparisons, and no `exp`, `ln` or `sin` of the platform.
-pub trait Kernel {
-    /// What it remembers of a device. Serialised and read back, it judges on as if nothing had happened.
-    type State;
+/// Longest rolling window in readings: two months of minutes, and 800 kB of state a device and measure.
+pub const MAX_WINDOW_READINGS: u32 = 100_000;
 
-    /// Judges a reading that is no duplicate, then takes it into the state.
-    fn judge(&self, state: &mut Self::State, reading: &Reading) -> Option<Verdict>;
+/// Longest window of a training in days: ten years.
+const MAX_TRAIN_WINDOW_DAYS: u32 = 3660;
+
+/// What is wrong with the window of a training, if anything.
+fn training_window_problem(days: Option<u32>) -> Option<String> {
+    let days = days.filter(|days| !(1..=MAX_TRAIN_WINDOW_DAYS).contains(days))?;
+    Some(format!("train_window_days = {days}: must be 1 to {MAX_TRAIN_WINDOW_DAYS}, or left out for the whole history"))
 }

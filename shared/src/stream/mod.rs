@@ -7,6 +7,7 @@ pub mod decode;
 pub mod profile;
 pub mod registry;
 
+pub use crate::detect::{DetectorConfig, KernelConfig};
 pub use decode::{DECODER_VERSION, DecodeError, Decoder};
-pub use profile::{DetectorConfig, ForecastConfig, Measure, ProfileError, StreamProfile, TimeFormat, TimeStamps};
+pub use profile::{ForecastConfig, Measure, ProfileError, StreamProfile, TimeFormat, TimeStamps};
 pub use registry::StreamRegistry;

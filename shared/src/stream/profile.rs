@@ -4,7 +4,12 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{detect, log::check_name, position::StreamName};
+use crate::{
+    detect::{DetectorConfig, detector_problems},
+    log::check_name,
+    model::LocalCalendar,
+    position::StreamName,
+};
 
 /// Everything that kilowatch has to know of a stream. A user's own stream is one more TOML file of this form.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,27 +123,6 @@ pub enum Bucket {
     Day,
 }
 
-/// A detector of a stream. The name tells its alarms apart; the kernel judges.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kernel", rename_all = "snake_case", deny_unknown_fields)]
-pub enum DetectorConfig {
-    /// Distance from the rolling mean in standard deviations.
-    ThreeSigma(detect::three_sigma::ThreeSigmaConfig),
-    /// Isolation forest, frozen and versioned.
-    IsolationForest(detect::isolation_forest::IsolationForestConfig),
-}
-
-impl DetectorConfig {
-    /// The detector's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::ThreeSigma(config) => &config.name,
-            Self::IsolationForest(config) => &config.name,
-        }
-    }
-}
-
 /// What is forecast.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -217,6 +201,12 @@ impl StreamProfile {
         self.rollup_windows_secs.first().copied().unwrap_or(3600)
     }
 
+    /// The clock on the wall where the stream is measured.
+    #[must_use]
+    pub fn calendar(&self) -> LocalCalendar {
+        LocalCalendar::new(self.forecast.as_ref().map_or(0, |forecast| forecast.utc_offset_minutes))
+    }
+
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let mut require = |holds: bool, problem: String| {
@@ -268,17 +258,6 @@ impl StreamProfile {
         for tag in &self.rollup_tags {
             require(self.tags.contains(tag), format!("rollup_tags: `{tag}` is not one of the tags"));
         }
-        let mut detectors = BTreeSet::new();
-        for detector in &self.detectors {
-            require(detectors.insert(detector.name()), format!("detectors: `{}` is named twice", detector.name()));
-            let own = match detector {
-                DetectorConfig::ThreeSigma(config) => config.problems(self),
-                DetectorConfig::IsolationForest(config) => config.problems(self),
-            };
-            for problem in own {
-                require(false, format!("detectors.{}: {problem}", detector.name()));
-            }
-        }
         if let Some(forecast) = &self.forecast {
             for name in std::iter::once(&forecast.target).chain(&forecast.estimate_from) {
                 require(self.measure_index(name).is_some(), format!("forecast: `{name}` is not one of the measures"));
@@ -296,6 +275,7 @@ impl StreamProfile {
                 format!("forecast.utc_offset_minutes = {}: must be -840 to 840", forecast.utc_offset_minutes),
             );
         }
+        problems.extend(detector_problems(self));
         problems
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
     checkpoint::Pins,
     log::NewRecord,
-    stream::{DetectorConfig, StreamProfile, TimeFormat},
+    stream::{KernelConfig, StreamProfile, TimeFormat},
 };
 use kilowatch_speed::cut_line::PinSet;
 use proptest::prelude::*;
@@ -28,11 +28,12 @@ rollup_windows_secs = [3600]
 measures = [{ name = "power", unit = "kW", label = "Power" }]
 
 [[detectors]]
-kernel = "three_sigma"
 name = "three_sigma"
-measures = ["power"]
-window_readings = 8
 min_readings = 3
+
+[detectors.kernel.three_sigma]
+measures = ["power"]
+baseline = { rolling = { window_readings = 8 } }
 sigmas = 1.25
 "#;
 
@@ -50,7 +51,7 @@ pub fn pin_variants() -> Vec<PinSet> {
         .map(|(sigmas, time_format)| {
             let mut profile = StreamProfile { time_format, ..profile() };
             for detector in &mut profile.detectors {
-                if let DetectorConfig::ThreeSigma(config) = detector {
+                if let KernelConfig::ThreeSigma(config) = &mut detector.kernel {
                     config.sigmas = sigmas;
                 }
             }

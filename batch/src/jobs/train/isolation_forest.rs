@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
     detect::isolation_forest::{ForestParams, IsolationForestConfig, IsolationForestModel, TrainingRows, train},
     model::{ModelId, ModelKind, ModelManifest},
-    stream::{DetectorConfig, StreamProfile},
+    stream::{KernelConfig, StreamProfile},
 };
 
 use super::candidate::{Candidate, named, off_the_runtime};
@@ -36,11 +36,11 @@ pub(super) async fn candidate(
     seed: u64,
     until: DateTime<Utc>,
 ) -> Result<Candidate, BatchError> {
-    let Some(config) = profile.detectors.iter().find_map(|detector| match detector {
-        DetectorConfig::IsolationForest(config) => Some(config.clone()),
-        DetectorConfig::ThreeSigma(_) => None,
+    let Some(config) = profile.detectors.iter().find_map(|detector| match &detector.kernel {
+        KernelConfig::IsolationForest(config) => Some(config.clone()),
+        _ => None,
     }) else {
-        let section = "detector with kernel = \"isolation_forest\"";
+        let section = "[detectors.kernel.isolation_forest]";
         return Err(TrainError::NotDeclared { stream: profile.name.to_string(), section }.into());
     };
     let start = Instant::now();

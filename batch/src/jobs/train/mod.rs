@@ -17,7 +17,7 @@ use kilowatch_shared::{
     job::JobStatus,
     model::{ModelId, ModelKind, RegressionMetrics},
     position::StreamName,
-    stream::{DetectorConfig, StreamProfile},
+    stream::StreamProfile,
 };
 use serde::{Deserialize, Serialize};
 
@@ -109,10 +109,10 @@ pub async fn train(
 #[must_use]
 pub fn declared_models(profile: &StreamProfile) -> Vec<ModelKind> {
     let predicts = profile.forecast.is_some();
-    let isolates = profile.detectors.iter().any(|detector| matches!(detector, DetectorConfig::IsolationForest(_)));
+    let learned = |kind| profile.detectors.iter().any(|detector| detector.kernel.model_kind() == Some(kind));
     let declared = |kind: &ModelKind| match kind {
         ModelKind::Estimate | ModelKind::Forecast => predicts,
-        ModelKind::IsolationForest => isolates,
+        ModelKind::IsolationForest => learned(*kind),
     };
     ModelKind::ALL.into_iter().filter(declared).collect()
 }

@@ -39,6 +39,7 @@ pub fn anomaly(world: &World, offset: u64, severity: Severity, detector: &str) -
             expected_high: Some(2.4),
             window_readings: 240,
             text: format!("active_power 7.25 kW at offset {offset} is over 0.2 to 2.4 kW"),
+            others: Vec::new(),
         },
     };
     let position = world.partition().at(Offset::new(offset));

@@ -65,7 +65,7 @@ impl Devices {
         let state = self.by_id.entry(device.clone()).or_insert_with(|| DeviceState {
             last_offset: offset,
             seen: SeenTimes::default(),
-            detectors: smallvec![DetectorState::Fresh; detectors],
+            detectors: smallvec![DetectorState::default(); detectors],
         });
         state.last_offset = offset;
         state

@@ -11,14 +11,15 @@ mod saved;
 mod seen;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 pub use error::FoldError;
 pub use models::ModelSet;
 
 use self::devices::Devices;
 use super::{
-    KERNELS_VERSION,
-    detector::{Detector, DetectorState},
+    Assessment, KERNELS_VERSION,
+    detector::{Detector, DetectorState, Said},
 };
 use crate::{
     anomaly::{Anomaly, AnomalyOrigin},
@@ -28,7 +29,7 @@ use crate::{
     position::{PartitionId, SourcePosition},
     reading::{LakeReading, Reading},
     stream::{
-        DECODER_VERSION, DecodeError, Decoder,
+        DECODER_VERSION, DecodeError, Decoder, StreamProfile,
         decode::{INJECTED_HEADER, time::nearest_in_range},
     },
 };
@@ -82,8 +83,8 @@ impl PartitionFold {
             return Ok(());
         }
         require_supported(pins)?;
-        let same_measures = pins.profile.measures == self.pins.profile.measures;
-        let running = if same_measures { self.detectors.as_slice() } else { &[] };
+        let running =
+            if only_detectors_differ(&pins.profile, &self.pins.profile) { self.detectors.as_slice() } else { &[] };
         let detectors = Detector::all(pins, models, running)?;
         let before: Vec<_> = self.detectors.iter().map(|detector| detector.identity).collect();
         self.decoder = Decoder::new(&pins.profile);
@@ -137,10 +138,16 @@ impl PartitionFold {
         if device.seen.is_repeated(reading.event_time) {
             return (true, Vec::new());
         }
-        let verdicts = self.detectors.iter().zip(&mut device.detectors);
-        let anomalies = verdicts.filter_map(|(detector, state)| detector.judge(state, reading)).map(|verdict| {
+        let judging = self.detectors.iter().zip(&mut device.detectors);
+        // Four fit without an allocation, which nearly every reading does not need.
+        let said: SmallVec<[Said<'_>; 4]> = judging.map(|(detector, state)| detector.judge(state, reading)).collect();
+        let anomalies = said.iter().enumerate().filter_map(|(at, words)| {
+            let Assessment::Judged { alarm: Some(severity), evidence } = words else { return None };
+            let others = self.detectors.iter().zip(&said).enumerate().filter(|(other, _)| *other != at);
+            let others = others.map(|(_, (other, words))| other.opinion(words)).collect();
+            let verdict = self.detectors[at].verdict(*severity, evidence, others);
             let (stream, device) = (&self.partition.stream, reading.device.clone());
-            Anomaly::new(stream, position.clone(), device, reading.event_time, verdict, AnomalyOrigin::Speed)
+            Some(Anomaly::new(stream, position.clone(), device, reading.event_time, verdict, AnomalyOrigin::Speed))
         });
         (false, anomalies.collect())
     }
@@ -158,6 +165,12 @@ impl PartitionFold {
             device.detectors = from.iter().map(carried).map(Option::<DetectorState>::unwrap_or_default).collect();
         }
     }
+}
+
+/// Whether a detector that both profiles configure alike is the same one: a feature asks for measures, tags and the
+/// calendar, too.
+fn only_detectors_differ(one: &StreamProfile, other: &StreamProfile) -> bool {
+    one.measures == other.measures && one.tags == other.tags && one.calendar() == other.calendar()
 }
 
 fn require_supported(pins: &Pins) -> Result<(), FoldError> {

@@ -8,10 +8,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    detect::isolation_forest::{ForestParams, TrainingRows, train},
+    anomaly::OpinionState,
+    detect::{
+        isolation_forest::{ForestParams, TrainingRows, train},
+        three_sigma::Baseline,
+    },
     model::ModelId,
     position::{Offset, SourceId},
-    stream::{DetectorConfig, StreamProfile, StreamRegistry},
+    stream::{KernelConfig, StreamProfile, StreamRegistry},
 };
 
 /// The household with a window short enough to turn over many times in a test.
@@ -19,9 +23,10 @@ fn profile() -> StreamProfile {
     let registry = StreamRegistry::built_in().unwrap();
     let mut profile = registry.iter().find(|profile| profile.name.as_str() == "household").unwrap().clone();
     for detector in &mut profile.detectors {
-        if let DetectorConfig::ThreeSigma(config) = detector {
-            (config.window_readings, config.min_readings) = (12, 4);
+        if let KernelConfig::ThreeSigma(config) = &mut detector.kernel {
+            config.baseline = Baseline::Rolling { window_readings: 12 };
             config.min_sd.clear();
+            detector.min_readings = 4;
         }
     }
     profile
@@ -182,7 +187,14 @@ fn a_new_model_or_another_order_leaves_the_memory_of_three_sigma_as_it_was() {
     swapped.open_segment(&pins, &models).unwrap();
     let spike = record(100, Some(payload(1, 100, 5.0)));
     let three_sigma = |folded: Folded| match folded {
-        Folded::Reading { anomalies, .. } => anomalies.into_iter().find(|a| a.verdict.detector == "three_sigma"),
+        Folded::Reading { anomalies, .. } => {
+            let found = anomalies.into_iter().find(|anomaly| anomaly.verdict.detector == "three_sigma");
+            // The other forest has another opinion of the same reading.
+            found.map(|mut anomaly| {
+                anomaly.verdict.explanation.others.clear();
+                anomaly
+            })
+        }
         Folded::DeadLetter(_) => None,
     };
     let (before, after) = (three_sigma(kept.fold(&spike)), three_sigma(swapped.fold(&spike)));
@@ -196,7 +208,7 @@ fn a_changed_configuration_starts_afresh_and_the_state_restores_into_it() {
     wild_readings(&mut fold, 0);
     let state = fold.save().unwrap();
     let mut changed = profile();
-    if let DetectorConfig::ThreeSigma(config) = &mut changed.detectors[0] {
+    if let KernelConfig::ThreeSigma(config) = &mut changed.detectors[0].kernel {
         config.sigmas = 4.0;
     }
     let (pins, models) = pinned(&changed, 1);
@@ -296,4 +308,37 @@ fn a_dead_letter_does_not_keep_the_memory_of_the_messages_around_it() {
     assert_eq!((letter.key.as_deref(), letter.raw.as_ref()), (Some(&chunk[0..3]), &chunk[7..20]));
     let inside = chunk.as_ptr_range();
     assert!(!inside.contains(&letter.raw.as_ptr()) && !letter.key.iter().any(|key| inside.contains(&key.as_ptr())));
+}
+
+#[test]
+fn an_explanation_tells_what_the_other_detectors_said() {
+    let pins = pinned(&profile(), 1);
+    let opinions_of = |pins: &Pins, models: &ModelSet, minute: u32, power: f64| {
+        let mut fold = PartitionFold::try_new(partition(), pins, models).unwrap();
+        wild_readings(&mut fold, 0);
+        let Folded::Reading { anomalies, .. } = fold.fold(&record(100, Some(payload(1, minute, power)))) else {
+            panic!("poison")
+        };
+        let others = |anomaly: Anomaly| (anomaly.verdict.detector, anomaly.verdict.explanation.others);
+        anomalies.into_iter().map(others).collect::<BTreeMap<_, _>>()
+    };
+    let both = opinions_of(&pins.0, &pins.1, 100, 70.0);
+    let forest = &both["three_sigma"][0];
+    assert_eq!((forest.detector.as_str(), forest.state), ("isolation_forest", OpinionState::Alarm));
+    assert!(forest.score > forest.threshold);
+    assert_eq!(both["isolation_forest"][0].detector, "three_sigma");
+    let untrained = Pins::of_this_build(&profile(), BTreeMap::new());
+    let alone = opinions_of(&untrained, &ModelSet::default(), 100, 70.0);
+    assert_eq!(alone["three_sigma"][0].state, OpinionState::Untrained);
+    assert_eq!((alone.len(), alone["three_sigma"][0].score), (1, None));
+}
+
+#[test]
+fn a_detector_learns_in_its_warm_up_and_does_not_speak() {
+    let mut profile = profile();
+    profile.detectors[1].min_readings = 20;
+    let (pins, models) = pinned(&profile, 1);
+    let mut fold = PartitionFold::try_new(partition(), &pins, &models).unwrap();
+    // The first wild reading is the twentieth.
+    assert_eq!(wild_readings(&mut fold, 0), ["three_sigma", "three_sigma", "isolation_forest"]);
 }

@@ -1,14 +1,15 @@
-//! The kernel: a frozen forest judges one reading at a time and remembers nothing.
+//! The kernel: a frozen forest judges one reading at a time and remembers no more than its features do.
 
 use super::{
-    config::IsolationForestConfig,
-    features::FeatureVector,
     model::{IsolationForestModel, ModelProblem},
+    scale::FeatureVector,
 };
 use crate::{
-    anomaly::{Explanation, Severity, Verdict},
-    detect::Kernel,
-    model::ModelId,
+    anomaly::{Explanation, Severity},
+    detect::{
+        Assessment, Kernel, Score,
+        features::{FeatureSet, FeatureState, FeatureValues},
+    },
     reading::Reading,
     stream::StreamProfile,
 };
@@ -16,39 +17,44 @@ use crate::{
 /// The detector under one profile, with its model.
 #[derive(Debug, Clone)]
 pub struct IsolationForest {
-    name: String,
-    model_id: ModelId,
     model: IsolationForestModel,
-    /// Index and unit of each feature's measure.
-    measures: Vec<(usize, String)>,
+    features: FeatureSet,
+}
+
+/// The features of a reading and how soon the forest isolates them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct IsolationEvidence {
+    values: FeatureValues,
+    path: f64,
 }
 
 impl IsolationForest {
-    /// The kernel of a configuration and the bytes of its model. The model's own features count: a configuration that
-    /// names others is served by the next training.
+    /// The kernel of the bytes of a model. The model's own features count: a configuration that names others is served
+    /// by the next training.
     ///
     /// # Errors
     /// [`ModelProblem`] if the bytes are no model, or one of another stream.
-    pub fn try_new(
-        config: &IsolationForestConfig,
-        profile: &StreamProfile,
-        model_id: &ModelId,
-        model_bytes: &[u8],
-    ) -> Result<Self, ModelProblem> {
+    pub fn try_new(profile: &StreamProfile, model_bytes: &[u8]) -> Result<Self, ModelProblem> {
         let model = IsolationForestModel::from_bytes(model_bytes)?;
-        let measure = |name: &str| {
-            let index = profile.measure_index(name).ok_or_else(|| ModelProblem::UnknownFeature(name.to_owned()))?;
-            Ok((index, profile.measures[index].unit.clone()))
-        };
-        let measures = model.feature_names().map(measure).collect::<Result<_, ModelProblem>>()?;
-        Ok(Self { name: config.name.clone(), model_id: model_id.clone(), model, measures })
+        let features = FeatureSet::try_new(model.feature_names(), profile).map_err(ModelProblem::UnknownFeature)?;
+        Ok(Self { model, features })
+    }
+
+    /// What it looks at.
+    #[must_use]
+    pub const fn features(&self) -> &FeatureSet {
+        &self.features
+    }
+
+    fn vector(&self, values: &FeatureValues) -> FeatureVector {
+        self.model.vector(values.iter().map(|value| (!value.is_nan()).then_some(*value)))
     }
 
     /// The feature without which the reading would be least unusual: the one whose return to the median lengthens the
-    /// path most; the first of equals.
+    /// path most; the first of equals. Only what looks at a measure can be blamed: an hour is never wrong by itself.
     fn weightiest(&self, vector: &FeatureVector, path: f64) -> usize {
         let mut best = (0, f64::NEG_INFINITY);
-        for feature in 0..self.measures.len() {
+        for feature in (0..self.features.len()).filter(|feature| self.features.measure(*feature).is_some()) {
             let mut without = *vector;
             without[feature] = 0.0;
             let gain = self.model.mean_path(&without) - path;
@@ -58,53 +64,49 @@ impl IsolationForest {
         }
         best.0
     }
+}
 
-    fn verdict(&self, reading: &Reading, vector: &FeatureVector, path: f64, severity: Severity) -> Verdict {
-        let at = self.weightiest(vector, path);
-        let (feature, (index, unit)) = (&self.model.features[at], &self.measures[at]);
-        let observed = reading.measures.get(*index).copied().flatten().unwrap_or(feature.median);
-        let (score, threshold) = (self.model.score_of_path(path), self.model.threshold());
-        let (name, low, high) = (&feature.name, feature.low, feature.high);
+impl Kernel for IsolationForest {
+    type State = FeatureState;
+    type Evidence = IsolationEvidence;
+
+    fn assess(&self, state: &mut FeatureState, reading: &Reading) -> Assessment<IsolationEvidence> {
+        let Some(values) = self.features.take(state, reading) else { return Assessment::Unjudged };
+        let path = self.model.mean_path(&self.vector(&values));
+        let [minor, warning, critical] = self.model.alarm_paths;
+        let alarm = match path {
+            _ if path < critical => Some(Severity::Critical),
+            _ if path < warning => Some(Severity::Warning),
+            _ if path < minor => Some(Severity::Minor),
+            _ => None,
+        };
+        Assessment::Judged { alarm, evidence: IsolationEvidence { values, path } }
+    }
+
+    fn score(&self, evidence: &IsolationEvidence) -> Score {
+        Score { value: self.model.score_of_path(evidence.path), threshold: self.model.threshold() }
+    }
+
+    fn explain(&self, evidence: &IsolationEvidence) -> Explanation {
+        let at = self.weightiest(&self.vector(&evidence.values), evidence.path);
+        let scale = &self.model.features[at];
+        let (name, unit) = self.features.text_and_unit(at);
+        let (observed, low, high) = (evidence.values[at], scale.low, scale.high);
+        let observed = if observed.is_nan() { scale.median } else { observed };
         let place = if (low..=high).contains(&observed) {
             format!("{name} of {observed:.3} {unit} does not go with the other values")
         } else {
             format!("{name} of {observed:.3} {unit} is outside the usual {low:.3} to {high:.3} {unit}")
         };
-        Verdict {
-            detector: self.name.clone(),
-            score,
-            threshold,
-            severity,
-            model_id: Some(self.model_id.clone()),
-            explanation: Explanation {
-                measure: name.clone(),
-                observed,
-                expected_low: Some(low),
-                expected_high: Some(high),
-                window_readings: u64::from(self.model.sample_size()),
-                text: format!("{place}; isolation score {score:.3}, alarms from {threshold:.3}"),
-            },
+        let Score { value: score, threshold } = self.score(evidence);
+        Explanation {
+            measure: self.features.measure(at).unwrap_or(name).to_owned(),
+            observed,
+            expected_low: Some(low),
+            expected_high: Some(high),
+            window_readings: u64::from(self.model.sample_size()),
+            text: format!("{place}; isolation score {score:.3}, alarms from {threshold:.3}"),
+            others: Vec::new(),
         }
-    }
-}
-
-impl Kernel for IsolationForest {
-    type State = ();
-
-    fn judge(&self, (): &mut (), reading: &Reading) -> Option<Verdict> {
-        let values = self.measures.iter().map(|(index, _)| reading.measures.get(*index).copied().flatten());
-        if values.clone().all(|value| value.is_none()) {
-            return None;
-        }
-        let vector = self.model.vector(values);
-        let path = self.model.mean_path(&vector);
-        let [minor, warning, critical] = self.model.alarm_paths;
-        let severity = match path {
-            _ if path < critical => Severity::Critical,
-            _ if path < warning => Severity::Warning,
-            _ if path < minor => Severity::Minor,
-            _ => return None,
-        };
-        Some(self.verdict(reading, &vector, path, severity))
     }
 }

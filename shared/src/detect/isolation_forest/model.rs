@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    features::{FeatureScale, FeatureVector, MAX_FEATURES},
     path_length,
+    scale::{FeatureScale, FeatureVector},
 };
+use crate::detect::features::MAX_FEATURES;
 
 /// Raised when the serialised form changes; an older model is then read by the code that is kept for it.
 const MODEL_FORMAT: u32 = 1;
@@ -80,8 +81,8 @@ pub enum ModelProblem {
     /// They can be read, but contradict themselves.
     #[error("not a sound isolation forest: {0}")]
     Unsound(&'static str),
-    /// A feature of the model is not a measure of the stream.
-    #[error("the model's feature `{0}` is not one of the stream's measures; train it again")]
+    /// A feature of the model names what the stream does not have.
+    #[error("the model's feature `{0}` names what the stream does not have; train it again")]
     UnknownFeature(String),
 }
 

@@ -3,16 +3,15 @@
 use proptest::prelude::*;
 use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
-use smallvec::SmallVec;
 
 use super::*;
 use crate::{
     anomaly::Severity,
-    detect::Kernel,
-    model::ModelId,
-    position::DeviceId,
+    detect::{
+        features::FeatureState,
+        test_support::{Alarm, alarm, household, reading},
+    },
     reading::Reading,
-    stream::{StreamProfile, StreamRegistry},
 };
 
 fn names() -> Vec<String> {
@@ -34,27 +33,12 @@ fn forest(seed: u64) -> IsolationForestModel {
     train(TrainingRows { features: &names, values: &values }, ForestParams::default(), 0.99, seed).unwrap()
 }
 
-fn household() -> StreamProfile {
-    let registry = StreamRegistry::built_in().unwrap();
-    registry.iter().find(|profile| profile.name.as_str() == "household").unwrap().clone()
-}
-
 fn kernel() -> IsolationForest {
-    let bytes = forest(1).to_bytes().unwrap();
-    let config = IsolationForestConfig { name: "forest".to_owned(), features: names(), alarm_quantile: 0.99 };
-    IsolationForest::try_new(&config, &household(), &ModelId::of(&bytes), &bytes).unwrap()
+    IsolationForest::try_new(&household(), &forest(1).to_bytes().unwrap()).unwrap()
 }
 
-fn reading(active_power: Option<f64>, voltage: Option<f64>) -> Reading {
-    let mut measures: SmallVec<_> = smallvec::smallvec![None; 7];
-    (measures[0], measures[2]) = (active_power, voltage);
-    Reading {
-        device: DeviceId::parse("m").unwrap(),
-        event_time: chrono::DateTime::UNIX_EPOCH,
-        measures,
-        tags: SmallVec::new(),
-        injected: None,
-    }
+fn alarm_on(reading: &Reading) -> Option<Alarm> {
+    alarm(&kernel(), &mut FeatureState::default(), reading)
 }
 
 #[test]
@@ -103,8 +87,8 @@ fn a_missing_value_counts_as_the_median_and_a_reading_without_any_is_not_judged(
     let model = forest(1);
     let median = model.features[1].median;
     assert_eq!(model.score(&[Some(9.0), None]), model.score(&[Some(9.0), Some(median)]));
-    assert_eq!(kernel().judge(&mut (), &reading(None, None)), None);
-    assert!(kernel().judge(&mut (), &reading(Some(50.0), None)).is_some());
+    assert_eq!(alarm_on(&reading(None, None)), None);
+    assert!(alarm_on(&reading(Some(50.0), None)).is_some());
 }
 
 #[test]
@@ -117,14 +101,13 @@ fn missing_values_in_training_neither_count_nor_stop_it() {
 
 #[test]
 fn a_verdict_blames_the_measure_that_is_off() {
-    let kernel = kernel();
-    let verdict = kernel.judge(&mut (), &reading(Some(1.0), Some(180.0))).unwrap();
+    let verdict = alarm_on(&reading(Some(1.0), Some(180.0))).unwrap();
     let explanation = &verdict.explanation;
     assert_eq!((explanation.measure.as_str(), explanation.observed), ("voltage", 180.0));
     assert!(explanation.expected_low.unwrap() > 230.0 && explanation.expected_high.unwrap() < 250.0);
     assert!(verdict.score > verdict.threshold && verdict.severity == Severity::Critical, "{verdict:?}");
     assert!(explanation.text.contains("voltage of 180.000 V is outside the usual"), "{}", explanation.text);
-    assert!(kernel.judge(&mut (), &reading(Some(1.0), Some(241.0))).is_none());
+    assert!(alarm_on(&reading(Some(1.0), Some(241.0))).is_none());
 }
 
 #[test]
@@ -169,12 +152,27 @@ fn a_model_of_another_stream_or_format_is_refused() {
         1,
     );
     let bytes = foreign.unwrap().to_bytes().unwrap();
-    let config = IsolationForestConfig { name: "forest".to_owned(), features: names(), alarm_quantile: 0.9 };
-    let refused = IsolationForest::try_new(&config, &household(), &ModelId::of(&bytes), &bytes).unwrap_err();
+    let refused = IsolationForest::try_new(&household(), &bytes).unwrap_err();
     assert_eq!(refused, ModelProblem::UnknownFeature("output_mw".to_owned()));
     let mut newer = bytes;
     newer[0] += 1;
     assert_eq!(IsolationForestModel::from_bytes(&newer), Err(ModelProblem::UnsupportedFormat { found: 2 }));
+}
+
+#[test]
+fn a_feature_that_looks_back_sees_a_jump_between_usual_values() {
+    let names: Vec<String> = ["active_power", "difference(active_power)"].map(str::to_owned).to_vec();
+    let wave = |i: u32| f64::from(i % 400).min(f64::from(400 - i % 400)) / 50.0;
+    let values: Vec<f64> = (1..4000).flat_map(|i| [wave(i), wave(i) - wave(i - 1)]).collect();
+    let model = train(TrainingRows { features: &names, values: &values }, ForestParams::default(), 0.99, 1).unwrap();
+    let kernel = IsolationForest::try_new(&household(), &model.to_bytes().unwrap()).unwrap();
+    let mut state = FeatureState::default();
+    for i in 20..100 {
+        assert_eq!(alarm(&kernel, &mut state, &reading(Some(wave(i)), None)), None);
+    }
+    let jump = alarm(&kernel, &mut state, &reading(Some(6.0), None)).unwrap();
+    assert_eq!(jump.explanation.measure, "active_power");
+    assert!(jump.explanation.text.starts_with("difference(active_power) of 4.020 kW"), "{}", jump.explanation.text);
 }
 
 proptest! {

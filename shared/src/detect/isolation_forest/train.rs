@@ -4,10 +4,11 @@ use rand::Rng;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use super::{
-    features::{FeatureScale, FeatureVector, MAX_FEATURES, quantile},
     model::{IsolationForestModel, MAX_HEIGHT, MAX_TREES, Node, Tree},
     path_length,
+    scale::{FeatureScale, FeatureVector},
 };
+use crate::detect::{features::MAX_FEATURES, quantile::quantile};
 
 /// Rows that the alarm threshold is taken from, evenly spread over all of them: scoring every row of years of minutes
 /// would take longer than growing the forest, and the quantile 0.99 of 65,536 rows is known to 0.04 percentage points.

@@ -4,23 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::stream::StreamProfile;
-
-/// Longest window in readings: two months of minutes, and 800 kB of state a device and measure.
-const MAX_WINDOW_READINGS: u32 = 100_000;
+use crate::{detect::MAX_WINDOW_READINGS, stream::StreamProfile};
 
 /// Configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ThreeSigmaConfig {
-    /// Name of the detector.
-    pub name: String,
     /// Measures that are judged, each for itself.
     pub measures: Vec<String>,
-    /// Length of the rolling window in readings, 2 to 100000.
-    pub window_readings: u32,
-    /// Readings in the window before the detector speaks, 2 to `window_readings`.
-    pub min_readings: u32,
+    /// Where mean and standard deviation come from.
+    pub baseline: Baseline,
     /// Standard deviations from the mean that raise an alarm, over 0 and up to 100.
     pub sigmas: f64,
     /// Smallest standard deviation by measure, in the measure's unit: what a quiet hour must not be judged finer than.
@@ -29,32 +22,41 @@ pub struct ThreeSigmaConfig {
     pub min_sd: BTreeMap<String, f64>,
 }
 
+/// What a reading is compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Baseline {
+    /// The device's last readings.
+    Rolling {
+        /// Length of the window in readings, 2 to 100000. `min_readings` of them are needed to judge by.
+        window_readings: u32,
+    },
+}
+
 impl ThreeSigmaConfig {
     /// What is wrong with the configuration under this profile: key, value, fix.
     #[must_use]
-    pub fn problems(&self, profile: &StreamProfile) -> Vec<String> {
+    pub fn problems(&self, profile: &StreamProfile, min_readings: u32) -> Vec<String> {
         let mut problems = Vec::new();
         let mut require = |holds: bool, problem: String| {
             if !holds {
                 problems.push(problem);
             }
         };
-        require(!self.name.is_empty(), "name = \"\": the detector needs a name".to_owned());
         require(!self.measures.is_empty(), "measures = []: name at least one measure".to_owned());
         for (at, name) in self.measures.iter().enumerate() {
             let known = profile.measure_index(name).is_some();
             require(known, format!("measures: `{name}` is not one of the stream's measures"));
             require(!self.measures[..at].contains(name), format!("measures: `{name}` is named twice"));
         }
-        let window = self.window_readings;
+        let Baseline::Rolling { window_readings: window } = self.baseline;
         require(
             (2..=MAX_WINDOW_READINGS).contains(&window),
-            format!("window_readings = {window}: must be 2 to {MAX_WINDOW_READINGS}"),
+            format!("baseline.rolling.window_readings = {window}: must be 2 to {MAX_WINDOW_READINGS}"),
         );
-        let min = self.min_readings;
         require(
-            (2..=window.max(2)).contains(&min),
-            format!("min_readings = {min}: must be 2 to window_readings ({window})"),
+            (2..=window.max(2)).contains(&min_readings),
+            format!("min_readings = {min_readings}: must be 2 to window_readings ({window})"),
         );
         let sigmas = self.sigmas;
         require(sigmas > 0.0 && sigmas <= 100.0, format!("sigmas = {sigmas}: must be over 0 and up to 100"));

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::{config::ThreeSigmaConfig, moments::RollingMoments};
+use super::config::{Baseline, ThreeSigmaConfig};
 use crate::{
-    anomaly::{Explanation, Severity, Verdict},
-    detect::Kernel,
+    anomaly::{Explanation, Severity},
+    detect::{Assessment, Kernel, Score, rolling_moments::RollingMoments},
     reading::Reading,
     stream::StreamProfile,
 };
@@ -35,10 +35,9 @@ const SEVERITY_STEPS: [f64; 2] = [2.0, 4.0];
 /// The detector under one profile.
 #[derive(Debug, Clone)]
 pub struct ThreeSigma {
-    name: String,
     measures: Vec<JudgedMeasure>,
     window: usize,
-    min_readings: usize,
+    min_readings: u32,
     sigmas: f64,
 }
 
@@ -56,74 +55,51 @@ pub struct ThreeSigmaState {
     windows: SmallVec<[RollingMoments; 2]>,
 }
 
-/// A value beyond the limits.
-struct Finding<'a> {
-    measure: &'a JudgedMeasure,
+/// The measure that lies furthest out, beside what was expected of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ThreeSigmaEvidence {
+    measure: u32,
+    readings: u32,
     value: f64,
     mean: f64,
     sd: f64,
     deviations: f64,
-    readings: usize,
 }
 
 impl ThreeSigma {
-    /// The kernel of a configuration that is valid under the profile; a measure that the profile lacks is the error.
+    /// The kernel of a configuration that is valid under the profile, which judges by at least `min_readings` values
+    /// of a measure; a measure that the profile lacks is the error.
     ///
     /// # Errors
     /// The name of the measure.
-    pub fn try_new(config: &ThreeSigmaConfig, profile: &StreamProfile) -> Result<Self, String> {
+    pub fn try_new(config: &ThreeSigmaConfig, min_readings: u32, profile: &StreamProfile) -> Result<Self, String> {
         let judged = |name: &String| {
             let index = profile.measure_index(name).ok_or_else(|| name.clone())?;
             let unit = profile.measures[index].unit.clone();
             Ok(JudgedMeasure { index, name: name.clone(), unit, min_sd: config.min_sd.get(name).copied() })
         };
+        let Baseline::Rolling { window_readings } = config.baseline;
         Ok(Self {
-            name: config.name.clone(),
             measures: config.measures.iter().map(judged).collect::<Result<_, String>>()?,
-            window: config.window_readings.max(2) as usize,
-            min_readings: config.min_readings.max(2) as usize,
+            window: window_readings.max(2) as usize,
+            min_readings: min_readings.max(2),
             sigmas: config.sigmas,
         })
-    }
-
-    fn verdict(&self, finding: &Finding<'_>) -> Verdict {
-        let Finding { measure, value, mean, sd, deviations, readings } = finding;
-        let side = if value > mean { "above" } else { "below" };
-        let (low, high) = (mean - self.sigmas * sd, mean + self.sigmas * sd);
-        let text = format!(
-            "{} of {value:.3} {unit} is {deviations:.1} standard deviations {side} the mean {mean:.3} {unit} of the last \
-             {readings} readings; {low:.3} to {high:.3} {unit} was expected",
-            measure.name,
-            unit = measure.unit,
-        );
-        Verdict {
-            detector: self.name.clone(),
-            score: *deviations,
-            threshold: self.sigmas,
-            severity: severity(deviations / self.sigmas),
-            model_id: None,
-            explanation: Explanation {
-                measure: measure.name.clone(),
-                observed: *value,
-                expected_low: Some(low),
-                expected_high: Some(high),
-                window_readings: *readings as u64,
-                text,
-            },
-        }
     }
 }
 
 impl Kernel for ThreeSigma {
     type State = ThreeSigmaState;
+    type Evidence = ThreeSigmaEvidence;
 
-    fn judge(&self, state: &mut ThreeSigmaState, reading: &Reading) -> Option<Verdict> {
+    fn assess(&self, state: &mut ThreeSigmaState, reading: &Reading) -> Assessment<ThreeSigmaEvidence> {
         state.windows.resize_with(self.measures.len(), RollingMoments::default);
-        let mut worst: Option<Finding<'_>> = None;
-        for (measure, window) in self.measures.iter().zip(&mut state.windows) {
+        let (mut worst, mut warming): (Option<ThreeSigmaEvidence>, Option<u32>) = (None, None);
+        for (at, (measure, window)) in self.measures.iter().zip(&mut state.windows).enumerate() {
             let Some(value) = reading.measures.get(measure.index).copied().flatten() else { continue };
-            let readings = window.len();
+            let readings = window.len() as u32;
             let Some((mean, sd)) = window.mean_and_sd().filter(|_| readings >= self.min_readings) else {
+                warming = Some(warming.map_or(readings, |most| most.max(readings)));
                 window.push(value, self.window);
                 continue;
             };
@@ -131,11 +107,42 @@ impl Kernel for ThreeSigma {
             let deviations = ((value - mean) / sd).abs().min(MAX_DEVIATIONS);
             let farthest = CLIP_LIMITS * self.sigmas * sd;
             window.push(value.max(mean - farthest).min(mean + farthest), self.window);
-            if deviations > self.sigmas && worst.as_ref().is_none_or(|worst| deviations > worst.deviations) {
-                worst = Some(Finding { measure, value, mean, sd, deviations, readings });
+            if worst.is_none_or(|worst| deviations > worst.deviations) {
+                worst = Some(ThreeSigmaEvidence { measure: at as u32, readings, value, mean, sd, deviations });
             }
         }
-        worst.map(|finding| self.verdict(&finding))
+        match (worst, warming) {
+            (Some(evidence), _) => {
+                let alarms = evidence.deviations > self.sigmas;
+                let alarm = alarms.then(|| severity(evidence.deviations / self.sigmas));
+                Assessment::Judged { alarm, evidence }
+            }
+            (None, Some(readings)) => Assessment::WarmingUp { readings, needed: self.min_readings },
+            (None, None) => Assessment::Unjudged,
+        }
+    }
+
+    fn score(&self, evidence: &ThreeSigmaEvidence) -> Score {
+        Score { value: evidence.deviations, threshold: self.sigmas }
+    }
+
+    fn explain(&self, evidence: &ThreeSigmaEvidence) -> Explanation {
+        let ThreeSigmaEvidence { measure, readings, value, mean, sd, deviations } = *evidence;
+        let JudgedMeasure { name, unit, .. } = &self.measures[measure as usize];
+        let side = if value > mean { "above" } else { "below" };
+        let (low, high) = (mean - self.sigmas * sd, mean + self.sigmas * sd);
+        Explanation {
+            measure: name.clone(),
+            observed: value,
+            expected_low: Some(low),
+            expected_high: Some(high),
+            window_readings: u64::from(readings),
+            text: format!(
+                "{name} of {value:.3} {unit} is {deviations:.1} standard deviations {side} the mean {mean:.3} {unit} of the \
+                 last {readings} readings; {low:.3} to {high:.3} {unit} was expected"
+            ),
+            others: Vec::new(),
+        }
     }
 }
 

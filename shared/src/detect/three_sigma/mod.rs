@@ -2,14 +2,14 @@
 //! multiple of their standard deviation.
 //!
 //! The window holds the readings *before* the judged one. All readings enter it, since a level that stays has to be
-//! learned, but what lies far out enters clipped: a spike then does not hide the next one behind a swollen deviation. `config` says what is judged, `moments` keeps mean and deviation, `kernel` judges.
+//! learned, but what lies far out enters clipped: a spike then does not hide the next one behind a swollen deviation.
+//! `config` says what is judged, `kernel` judges.
 
 mod config;
 mod kernel;
-mod moments;
 
-pub use config::ThreeSigmaConfig;
-pub use kernel::{ThreeSigma, ThreeSigmaState};
+pub use config::{Baseline, ThreeSigmaConfig};
+pub use kernel::{ThreeSigma, ThreeSigmaEvidence, ThreeSigmaState};
 
 #[cfg(test)]
 mod tests;

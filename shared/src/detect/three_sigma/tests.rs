@@ -3,52 +3,32 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use smallvec::SmallVec;
 
 use super::*;
 use crate::{
-    anomaly::{Severity, Verdict},
-    detect::Kernel,
-    position::DeviceId,
-    reading::Reading,
-    stream::{StreamProfile, StreamRegistry},
+    anomaly::Severity,
+    detect::{
+        Assessment, Kernel,
+        test_support::{Alarm, alarm, household, reading},
+    },
 };
 
-fn household() -> StreamProfile {
-    let registry = StreamRegistry::built_in().unwrap();
-    registry.iter().find(|profile| profile.name.as_str() == "household").unwrap().clone()
-}
-
-fn config(measures: &[&str], window_readings: u32, min_readings: u32) -> ThreeSigmaConfig {
+fn config(measures: &[&str], window_readings: u32) -> ThreeSigmaConfig {
     ThreeSigmaConfig {
-        name: "three_sigma".to_owned(),
         measures: measures.iter().map(|&name| name.to_owned()).collect(),
-        window_readings,
-        min_readings,
+        baseline: Baseline::Rolling { window_readings },
         sigmas: 3.0,
         min_sd: BTreeMap::new(),
     }
 }
 
-fn reading(active_power: Option<f64>, voltage: Option<f64>) -> Reading {
-    let mut measures: SmallVec<_> = smallvec::smallvec![None; 7];
-    (measures[0], measures[2]) = (active_power, voltage);
-    Reading {
-        device: DeviceId::parse("m").unwrap(),
-        event_time: chrono::DateTime::UNIX_EPOCH,
-        measures,
-        tags: SmallVec::new(),
-        injected: None,
-    }
-}
-
-fn judge_all(kernel: &ThreeSigma, values: &[Option<f64>]) -> Vec<Option<Verdict>> {
+fn judge_all(kernel: &ThreeSigma, values: &[Option<f64>]) -> Vec<Option<Alarm>> {
     let mut state = ThreeSigmaState::default();
-    values.iter().map(|value| kernel.judge(&mut state, &reading(*value, None))).collect()
+    values.iter().map(|value| alarm(kernel, &mut state, &reading(*value, None))).collect()
 }
 
-fn power(config: &ThreeSigmaConfig) -> ThreeSigma {
-    ThreeSigma::try_new(config, &household()).unwrap()
+fn kernel(config: &ThreeSigmaConfig, min_readings: u32) -> ThreeSigma {
+    ThreeSigma::try_new(config, min_readings, &household()).unwrap()
 }
 
 /// The same rule by two passes over a plain list.
@@ -77,7 +57,7 @@ proptest! {
         values in prop::collection::vec(prop::option::weighted(0.9, prop_oneof![9 => 0.0..4.0, 1 => 0.0..40.0]), 0..300),
         window in 4_u32..50,
     ) {
-        let kernel = power(&config(&["active_power"], window, 3));
+        let kernel = kernel(&config(&["active_power"], window), 3);
         let expected = naive_deviations(&values, window as usize, 3, 3.0);
         for (verdict, deviations) in judge_all(&kernel, &values).iter().zip(expected) {
             match (verdict, deviations) {
@@ -95,7 +75,7 @@ proptest! {
 
 #[test]
 fn it_is_silent_until_the_window_has_its_least_readings() {
-    let kernel = power(&config(&["active_power"], 10, 5));
+    let kernel = kernel(&config(&["active_power"], 10), 5);
     let verdicts = judge_all(&kernel, &[1.0, 1.1, 0.9, 1.0, 900.0].map(Some));
     assert!(verdicts.iter().all(Option::is_none));
     let verdicts = judge_all(&kernel, &[1.0, 1.1, 0.9, 1.0, 1.0, 900.0].map(Some));
@@ -104,7 +84,7 @@ fn it_is_silent_until_the_window_has_its_least_readings() {
 
 #[test]
 fn a_missing_value_is_neither_judged_nor_a_zero_in_the_window() {
-    let kernel = power(&config(&["active_power"], 10, 5));
+    let kernel = kernel(&config(&["active_power"], 10), 5);
     let mut values = vec![None; 20];
     values.extend([1.0, 1.1, 0.9, 1.0, 1.05, 1.02].map(Some));
     assert!(judge_all(&kernel, &values).iter().all(Option::is_none));
@@ -112,7 +92,7 @@ fn a_missing_value_is_neither_judged_nor_a_zero_in_the_window() {
 
 #[test]
 fn a_value_that_stands_still_is_no_alarm_and_leaving_it_is_one() {
-    let kernel = power(&config(&["active_power"], 10, 5));
+    let kernel = kernel(&config(&["active_power"], 10), 5);
     let mut values = vec![Some(0.0); 50];
     assert!(judge_all(&kernel, &values).iter().all(Option::is_none));
     values.push(Some(0.5));
@@ -122,16 +102,16 @@ fn a_value_that_stands_still_is_no_alarm_and_leaving_it_is_one() {
 
 #[test]
 fn a_floor_keeps_quiet_hours_from_being_judged_too_finely() {
-    let strict = config(&["active_power"], 10, 5);
+    let strict = config(&["active_power"], 10);
     let lenient = ThreeSigmaConfig { min_sd: BTreeMap::from([("active_power".to_owned(), 1.0)]), ..strict.clone() };
     let values = [0.30, 0.31, 0.30, 0.31, 0.30, 0.31, 2.5].map(Some);
-    assert!(judge_all(&power(&strict), &values)[6].is_some());
-    assert!(judge_all(&power(&lenient), &values)[6].is_none());
+    assert!(judge_all(&kernel(&strict, 5), &values)[6].is_some());
+    assert!(judge_all(&kernel(&lenient, 5), &values)[6].is_none());
 }
 
 #[test]
 fn a_spike_does_not_hide_the_next_one() {
-    let kernel = power(&config(&["active_power"], 100, 5));
+    let kernel = kernel(&config(&["active_power"], 100), 5);
     let mut values: Vec<Option<f64>> = (0..100).map(|i| Some(1.0 + 0.1 * f64::from(i % 3))).collect();
     values.extend([1e6, 5.0].map(Some));
     let verdicts = judge_all(&kernel, &values);
@@ -140,13 +120,13 @@ fn a_spike_does_not_hide_the_next_one() {
 
 #[test]
 fn the_worst_of_several_measures_speaks_with_its_expectation() {
-    let kernel = power(&config(&["active_power", "voltage"], 10, 4));
+    let kernel = kernel(&config(&["active_power", "voltage"], 10), 4);
     let mut state = ThreeSigmaState::default();
     for i in 0..10 {
         let sway = f64::from(i % 2);
-        assert!(kernel.judge(&mut state, &reading(Some(1.0 + sway), Some(240.0 + sway))).is_none());
+        assert!(alarm(&kernel, &mut state, &reading(Some(1.0 + sway), Some(240.0 + sway))).is_none());
     }
-    let verdict = kernel.judge(&mut state, &reading(Some(4.0), Some(200.0))).unwrap();
+    let verdict = alarm(&kernel, &mut state, &reading(Some(4.0), Some(200.0))).unwrap();
     let explanation = &verdict.explanation;
     assert_eq!((explanation.measure.as_str(), explanation.observed), ("voltage", 200.0));
     assert_eq!((explanation.window_readings, verdict.threshold), (10, 3.0));
@@ -159,13 +139,11 @@ fn the_worst_of_several_measures_speaks_with_its_expectation() {
 fn a_configuration_names_every_problem_with_its_key() {
     let bad = ThreeSigmaConfig {
         measures: vec!["voltage".to_owned(), "watts".to_owned(), "voltage".to_owned()],
-        window_readings: 1,
-        min_readings: 0,
+        baseline: Baseline::Rolling { window_readings: 1 },
         sigmas: f64::NAN,
         min_sd: BTreeMap::from([("current".to_owned(), -1.0)]),
-        ..config(&[], 1, 0)
     };
-    let problems = bad.problems(&household()).join("\n");
+    let problems = bad.problems(&household(), 0).join("\n");
     for key in [
         "`watts`",
         "`voltage` is named twice",
@@ -176,5 +154,14 @@ fn a_configuration_names_every_problem_with_its_key() {
     ] {
         assert!(problems.contains(key), "{key} is not in\n{problems}");
     }
-    assert_eq!(config(&["voltage"], 2, 2).problems(&household()), Vec::<String>::new());
+    assert_eq!(config(&["voltage"], 2).problems(&household(), 2), Vec::<String>::new());
+}
+
+#[test]
+fn it_tells_how_far_its_warm_up_is() {
+    let kernel = kernel(&config(&["active_power"], 10), 5);
+    let mut state = ThreeSigmaState::default();
+    assert_eq!(kernel.assess(&mut state, &reading(None, None)), Assessment::Unjudged);
+    assert_eq!(kernel.assess(&mut state, &reading(Some(1.0), None)), Assessment::WarmingUp { readings: 0, needed: 5 });
+    assert_eq!(kernel.assess(&mut state, &reading(Some(1.0), None)), Assessment::WarmingUp { readings: 1, needed: 5 });
 }

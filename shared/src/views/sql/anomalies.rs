@@ -106,6 +106,7 @@ pub fn anomaly_of(row: &Row) -> Result<Anomaly, ViewsError> {
                 expected_high: row.optional_real("expected_high")?,
                 window_readings: row.count("window_readings")?,
                 text: row.text("explanation")?,
+                others: Vec::new(),
             },
         },
         origin: row.parsed("origin", origin_named)?,

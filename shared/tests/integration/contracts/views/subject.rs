@@ -231,6 +231,7 @@ pub fn anomaly(at_offset: u64, event_time: DateTime<Utc>, name: &str, severity: 
             expected_high: Some(3.3),
             window_readings: 240,
             text: "7.1 kW, where 0.2 to 3.3 kW were usual".to_owned(),
+            others: Vec::new(),
         },
     };
     let position = partition(0).at(Offset::new(at_offset));

@@ -9,7 +9,7 @@ use kilowatch_shared::{
     log::LogRecord,
     model::ModelId,
     position::{Offset, PartitionId, SourceId},
-    stream::{DetectorConfig, StreamProfile, StreamRegistry},
+    stream::{KernelConfig, StreamProfile, StreamRegistry},
 };
 
 use super::*;
@@ -90,11 +90,11 @@ fn record(reading: &SimulatedReading, offset: u64) -> LogRecord {
 
 /// A forest of the profile's features over sixty days without anomalies.
 fn forest(profile: &StreamProfile) -> (Pins, ModelSet) {
-    let config = profile.detectors.iter().find_map(|detector| match detector {
-        DetectorConfig::IsolationForest(config) => Some(config),
-        DetectorConfig::ThreeSigma(_) => None,
+    let config = profile.detectors.iter().find_map(|detector| match &detector.kernel {
+        KernelConfig::IsolationForest(config) => Some((&detector.name, config)),
+        _ => None,
     });
-    let config = config.unwrap();
+    let (name, config) = config.unwrap();
     let mut values = Vec::new();
     for reading in minutes(HouseholdOptions::history(), 11, "2026-01-01T00:00:00Z", 60) {
         let payload = to_record(&reading).unwrap().payload.unwrap();
@@ -107,7 +107,7 @@ fn forest(profile: &StreamProfile) -> (Pins, ModelSet) {
         isolation_forest::train(rows, isolation_forest::ForestParams::default(), config.alarm_quantile, 1).unwrap();
     let bytes = Bytes::from(model.to_bytes().unwrap());
     let id = ModelId::of(&bytes);
-    let pins = Pins::of_this_build(profile, BTreeMap::from([(config.name.clone(), id.clone())]));
+    let pins = Pins::of_this_build(profile, BTreeMap::from([(name.clone(), id.clone())]));
     (pins, ModelSet::from_iter([(id, bytes)]))
 }
 

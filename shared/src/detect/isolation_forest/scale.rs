@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Most features of a forest. A fixed length lets the compiler drop the bounds check of every comparison.
-pub(super) const MAX_FEATURES: usize = 16;
+use crate::detect::{features::MAX_FEATURES, quantile::quantile};
 
 /// Robust units beyond which all values are alike, so that distances stay finite in f32.
 const FARTHEST: f64 = 1e30;
@@ -14,7 +13,7 @@ pub(super) type FeatureVector = [f32; MAX_FEATURES];
 /// What the training rows said of a feature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FeatureScale {
-    /// Name of the measure.
+    /// The feature as the profile writes it.
     pub name: String,
     /// Median of the training rows; it stands in for a missing value.
     pub median: f64,
@@ -43,15 +42,4 @@ impl FeatureScale {
     pub(super) fn robust(&self, value: Option<f64>) -> f32 {
         value.map_or(0.0, |value| ((value - self.median) / self.spread).clamp(-FARTHEST, FARTHEST) as f32)
     }
-}
-
-/// The quantile of ascending values, by linear interpolation; 0 of none.
-pub(super) fn quantile(sorted: &[f64], level: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return 0.0 };
-    let place = level * last as f64;
-    let below = place.floor() as usize;
-    let (low, high) = (sorted[below.min(last)], sorted[(below + 1).min(last)]);
-    let share = place - place.floor();
-    // Not low + (high - low) * share, whose difference may overflow.
-    low * (1.0 - share) + high * share
 }

@@ -1,4 +1,4 @@
-//! Mean and standard deviation of the last values, kept while values come and go.
+//! Mean and standard deviation of the last values, kept while values come and go: what every rolling kernel stands on.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,12 @@ pub(super) struct RollingMoments {
 impl RollingMoments {
     pub(super) const fn len(&self) -> usize {
         self.values.len()
+    }
+
+    /// The mean; `None` of no value or where it overflows.
+    pub(super) fn mean(&self) -> Option<f64> {
+        let mean = self.shift + self.sum / self.values.len() as f64;
+        mean.is_finite().then_some(mean)
     }
 
     /// Mean and sample standard deviation; `None` of fewer than two values or where they overflow.
