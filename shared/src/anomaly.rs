@@ -1,12 +1,14 @@
 //! An anomaly: a verdict on one reading, with the reason.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
     model::ModelId,
-    position::{DeviceId, SourcePosition, StreamName},
+    position::{DeviceId, Offset, SourcePosition, StreamName},
 };
 
 /// How much attention an anomaly asks for.
@@ -129,7 +131,29 @@ pub enum AnomalyOrigin {
     Batch,
 }
 
-/// A verdict at its place.
+/// How an episode ended: the run of alarming readings of which an anomaly is the first.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EpisodeEnd {
+    /// Event time of the reading that ended it.
+    pub ended_at: DateTime<Utc>,
+    /// Offset of that reading, in the partition of the anomaly.
+    pub end_offset: Offset,
+    /// How many readings alarmed, the first included.
+    pub readings: u64,
+    /// The highest of their scores.
+    pub peak_score: f64,
+}
+
+/// An end, and of which episode.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndedEpisode {
+    /// The anomaly that opened it.
+    pub anomaly_id: String,
+    /// How it ended.
+    pub end: EpisodeEnd,
+}
+
+/// A verdict at its place: it opens an episode.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Anomaly {
     /// SHA-256 of stream, position and detector, in hex: a replay finds the same id.
@@ -144,6 +168,8 @@ pub struct Anomaly {
     pub verdict: Verdict,
     /// Which layer found it.
     pub origin: AnomalyOrigin,
+    /// How its episode ended; `None` while it is open.
+    pub ended: Option<EpisodeEnd>,
 }
 
 impl Anomaly {
@@ -157,11 +183,46 @@ impl Anomaly {
         verdict: Verdict,
         origin: AnomalyOrigin,
     ) -> Self {
+        let id = Self::id_of(stream, &position, &verdict.detector);
+        Self { id, position, device, event_time, verdict, origin, ended: None }
+    }
+
+    /// The id of what a detector found at a position.
+    #[must_use]
+    pub fn id_of(stream: &StreamName, position: &SourcePosition, detector: &str) -> String {
         let mut hasher = Sha256::new();
-        for part in [stream.as_str(), &position.to_string(), &verdict.detector] {
+        for part in [stream.as_str(), &position.to_string(), detector] {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part);
         }
-        Self { id: hex::encode(hasher.finalize()), position, device, event_time, verdict, origin }
+        hex::encode(hasher.finalize())
+    }
+}
+
+/// What a run of readings brought: anomalies in the order in which they were found, and the ends of episodes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Findings {
+    /// Episodes that began.
+    pub anomalies: Vec<Anomaly>,
+    /// Episodes that ended, be it that they began in this run or before.
+    pub ended: Vec<EndedEpisode>,
+}
+
+impl Findings {
+    /// Adds what later readings brought.
+    pub fn extend(&mut self, later: Self) {
+        self.anomalies.extend(later.anomalies);
+        self.ended.extend(later.ended);
+    }
+
+    /// The anomalies with the ends of their episodes, as the views come to hold them.
+    #[must_use]
+    pub fn settle(mut self) -> Vec<Anomaly> {
+        let mut ends: HashMap<String, EpisodeEnd> =
+            self.ended.into_iter().map(|ended| (ended.anomaly_id, ended.end)).collect();
+        for anomaly in &mut self.anomalies {
+            anomaly.ended = ends.remove(&anomaly.id);
+        }
+        self.anomalies
     }
 }

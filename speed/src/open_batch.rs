@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kilowatch_shared::{
-    anomaly::Anomaly,
+    anomaly::{Anomaly, EndedEpisode},
     checkpoint::{MessageHash, OffsetSpan, Pins},
     dead_letter::DeadLetter,
     detect::fold::Folded,
@@ -31,6 +31,7 @@ pub struct OpenBatch {
     tag_places: Vec<Option<usize>>,
     rollups: RollupBuffer,
     anomalies: Vec<Anomaly>,
+    ended: Vec<EndedEpisode>,
     dead_letters: Vec<DeadLetter>,
     outbox: Vec<OutboxEntry>,
     counts: MessageCounts,
@@ -66,6 +67,7 @@ impl OpenBatch {
             pins,
             rollups: RollupBuffer::default(),
             anomalies: Vec::new(),
+            ended: Vec::new(),
             dead_letters: Vec::new(),
             outbox: Vec::new(),
             counts: MessageCounts::default(),
@@ -111,6 +113,7 @@ impl OpenBatch {
             .map(|(_, key, payload)| MessageHash::of(key.as_deref(), payload.as_deref()));
         let effects = Effects {
             anomalies: self.anomalies,
+            ended: self.ended,
             rollups,
             dead_letters: self.dead_letters,
             outbox: self.outbox,
@@ -136,7 +139,7 @@ impl Absorb for OpenBatch {
         self.log_times.note(record.timestamp);
         self.bytes += record.key.as_ref().map_or(0, Bytes::len) + record.payload.as_ref().map_or(0, Bytes::len);
         match folded {
-            Folded::Reading { reading, anomalies } => {
+            Folded::Reading { reading, anomalies, ended } => {
                 let counts = !reading.is_duplicate;
                 if counts {
                     self.counts.readings += 1;
@@ -148,6 +151,7 @@ impl Absorb for OpenBatch {
                     self.tell(&anomaly, &record);
                     self.anomalies.push(anomaly);
                 }
+                self.ended.extend(ended);
                 self.rows.push_reading(reading);
             }
             Folded::DeadLetter(letter) => {

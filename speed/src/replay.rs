@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use kilowatch_shared::{
-    anomaly::Anomaly,
+    anomaly::{Anomaly, Findings},
     checkpoint::{Cut, OffsetSpan, SourcePartition},
     detect::fold::{Folded, ModelSet},
     log::{Log, LogRecord, ReadLimit},
@@ -51,11 +51,11 @@ impl Replay {
     ///
     /// # Errors
     /// [`StepError::CannotJudge`] with pins that this build cannot run.
-    pub fn record(&mut self, record: &LogRecord) -> Result<Vec<Anomaly>, StepError> {
+    pub fn record(&mut self, record: &LogRecord) -> Result<Findings, StepError> {
         self.open_up_to(record.offset)?;
         Ok(match self.fold.fold(record) {
-            Folded::Reading { anomalies, .. } => anomalies,
-            Folded::DeadLetter(_) => Vec::new(),
+            Folded::Reading { anomalies, ended, .. } => Findings { anomalies, ended },
+            Folded::DeadLetter(_) => Findings::default(),
         })
     }
 
@@ -63,7 +63,7 @@ impl Replay {
     ///
     /// # Errors
     /// As of [`Self::record`].
-    pub fn reading(&mut self, reading: &LakeReading) -> Result<Vec<Anomaly>, StepError> {
+    pub fn reading(&mut self, reading: &LakeReading) -> Result<Findings, StepError> {
         self.open_up_to(reading.position.offset)?;
         Ok(self.fold.replay(reading))
     }
@@ -99,18 +99,18 @@ pub async fn replay_log(
     let mut replay = Replay::try_new(partition, cuts, models)?;
     let log_partition = SourcePartition::from(partition);
     let limit = ReadLimit { records: READ_RECORDS, bytes: READ_BYTES, before: Some(span.to) };
-    let (mut anomalies, mut at) = (Vec::new(), span.from);
+    let (mut findings, mut at) = (Findings::default(), span.from);
     while at < span.to {
         let fetched = log.read(&log_partition, at, limit, READ_WAIT).await?;
         if fetched.next <= at {
             return Err(StepError::NothingDelivered { partition: partition.clone(), from: at, to: span.to });
         }
         for record in &fetched.records {
-            anomalies.extend(replay.record(record)?);
+            findings.extend(replay.record(record)?);
         }
         at = fetched.next;
     }
-    Ok(anomalies)
+    Ok(findings.settle())
 }
 
 /// Replays the readings that the lake holds of a partition, in offset order, duplicates included.
@@ -124,9 +124,9 @@ pub fn replay_readings<'a>(
     readings: impl IntoIterator<Item = &'a LakeReading>,
 ) -> Result<Vec<Anomaly>, StepError> {
     let mut replay = Replay::try_new(partition, cuts, models)?;
-    let mut anomalies = Vec::new();
+    let mut findings = Findings::default();
     for reading in readings {
-        anomalies.extend(replay.reading(reading)?);
+        findings.extend(replay.reading(reading)?);
     }
-    Ok(anomalies)
+    Ok(findings.settle())
 }

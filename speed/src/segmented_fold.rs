@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use kilowatch_shared::{
-    anomaly::Anomaly,
+    anomaly::Findings,
     checkpoint::PinsId,
     detect::fold::{FoldError, Folded, ModelSet, PartitionFold},
     log::LogRecord,
@@ -88,7 +88,7 @@ impl SegmentedFold {
     }
 
     /// Rebuilds state from rows of the lake, which hold exactly the readings of a span.
-    pub(crate) fn replay(&mut self, reading: &LakeReading) -> Vec<Anomaly> {
+    pub(crate) fn replay(&mut self, reading: &LakeReading) -> Findings {
         self.fold.replay(reading)
     }
 

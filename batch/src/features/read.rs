@@ -30,7 +30,7 @@ const MAX_ROWS: u64 = 3_000_000;
 /// How long reading may take; training is a nightly job, and what is slower than this is an outage.
 const READ_TIME: Duration = Duration::from_secs(1800);
 
-const WEEK_SECS: i64 = 7 * 86_400;
+pub(super) const WEEK_SECS: i64 = 7 * 86_400;
 
 /// Rows of the lake and the version that they are from.
 #[derive(Debug, Clone)]
@@ -96,9 +96,9 @@ pub async fn read_hours(
 }
 
 /// Version of a table that does not exist.
-const NO_VERSION: i64 = -1;
+pub(super) const NO_VERSION: i64 = -1;
 
-async fn readings_of(lake: &DeltaLake, stream: &StreamName) -> Result<Option<TableFiles>, LakeError> {
+pub(super) async fn readings_of(lake: &DeltaLake, stream: &StreamName) -> Result<Option<TableFiles>, LakeError> {
     match lake.open_table(stream, LakeTable::Readings, None).await {
         Ok(files) => Ok(Some(files)),
         Err(LakeError::NoSuchTable { .. }) => Ok(None),
@@ -106,13 +106,13 @@ async fn readings_of(lake: &DeltaLake, stream: &StreamName) -> Result<Option<Tab
     }
 }
 
-fn only(profile: &StreamProfile, names: &[&str]) -> StreamProfile {
+pub(super) fn only(profile: &StreamProfile, names: &[&str]) -> StreamProfile {
     let mut narrowed = profile.clone();
     narrowed.measures.retain(|measure| names.contains(&measure.name.as_str()));
     narrowed
 }
 
-async fn each_batch(
+pub(super) async fn each_batch(
     lake: &DeltaLake,
     files: &TableFiles,
     query: &str,

@@ -1,7 +1,10 @@
 //! Why there is no model.
 
 use chrono::{DateTime, Utc};
-use kilowatch_shared::{detect::isolation_forest, model::ModelError};
+use kilowatch_shared::{
+    detect::{isolation_forest, kmeans, three_sigma},
+    model::ModelError,
+};
 
 use super::forest::GrowError;
 
@@ -37,6 +40,21 @@ pub enum TrainError {
     /// The isolation forest cannot be written.
     #[error(transparent)]
     IsolationModel(#[from] isolation_forest::ModelProblem),
+    /// The centres cannot be placed.
+    #[error(transparent)]
+    KMeans(#[from] kmeans::KMeansTrainError),
+    /// The centres cannot be written.
+    #[error(transparent)]
+    KMeansModel(#[from] kmeans::KMeansProblem),
+    /// The hours of the week cannot be learned.
+    #[error(transparent)]
+    HourOfWeek(#[from] three_sigma::HourOfWeekProblem),
+    /// A detector looks at what the stream does not have, which the check of the profile excludes.
+    #[error("no feature `{feature}` can be made of this stream; mend the profile")]
+    UnknownFeature {
+        /// The feature.
+        feature: String,
+    },
     /// A model cannot be read or written.
     #[error(transparent)]
     Model(#[from] ModelError),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use kilowatch_shared::{
-    anomaly::Anomaly,
+    anomaly::{Anomaly, EndedEpisode},
     checkpoint::{Cut, OffsetSpan, OwnerToken, Pins},
     detect::fold::{Folded, ModelSet, PartitionFold},
     lake::{CommitOutcome, LakeTable, Segment, SegmentLake},
@@ -27,6 +27,7 @@ pub struct LivePartition {
     next: Offset,
     rows: Vec<LakeReading>,
     pub anomalies: Vec<Anomaly>,
+    ended: Vec<EndedEpisode>,
 }
 
 impl LivePartition {
@@ -48,6 +49,7 @@ impl LivePartition {
             next: Offset::ZERO,
             rows: Vec::new(),
             anomalies: Vec::new(),
+            ended: Vec::new(),
         }
     }
 
@@ -67,9 +69,10 @@ impl LivePartition {
         };
         self.next = self.next.plus(1);
         match self.fold.fold(&record) {
-            Folded::Reading { reading, anomalies } => {
+            Folded::Reading { reading, anomalies, ended } => {
                 self.rows.push(reading);
                 self.anomalies.extend(anomalies);
+                self.ended.extend(ended);
             }
             Folded::DeadLetter(letter) => panic!("{letter:?}"),
         }
@@ -79,6 +82,7 @@ impl LivePartition {
     pub async fn apply(&mut self, room: &Room) {
         let effects = Effects {
             anomalies: self.anomalies.iter().filter(|alarm| alarm.position.offset >= self.closed).cloned().collect(),
+            ended: self.ended.iter().filter(|ended| ended.end.end_offset >= self.closed).cloned().collect(),
             rollups: self.rows.iter().filter(|row| !row.is_duplicate).flat_map(|row| deltas(room, row)).collect(),
             cut: Some(Cut { offset: self.next, pins: self.pins.clone() }),
             ..Effects::default()

@@ -18,4 +18,5 @@ mod replay;
 mod rollup;
 mod schedule;
 mod train;
+mod train_detectors;
 mod verify;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kilowatch_batch::{
     BatchError,
-    jobs::train::{Promotion, TrainReport, TrainRequest, train},
+    jobs::train::{Promotion, TrainReport, TrainRequest, declared_models, train},
     training::TrainError,
 };
 use kilowatch_shared::{
@@ -53,7 +53,7 @@ async fn the_same_history_in_other_files_gives_the_same_bytes() {
     one.ingest_bytes("all.txt", &file(0..6 * WEEK)).await;
     two.ingest_bytes("late.txt", &file(3 * WEEK..6 * WEEK)).await;
     two.ingest_bytes("early.txt", &file(0..3 * WEEK)).await;
-    for kind in ModelKind::ALL {
+    for kind in declared_models(&one.profile) {
         let (a, b) = (train_kind(&one, kind).await.unwrap(), train_kind(&two, kind).await.unwrap());
         assert_eq!(a.model_id, b.model_id, "{kind:?}");
     }
@@ -129,7 +129,7 @@ async fn an_isolation_forest_is_grown_from_the_whole_history_and_tells_its_alarm
 #[tokio::test]
 async fn too_short_a_history_says_what_is_needed_and_leaves_a_failed_run() {
     let room = ten_minute_room().await;
-    for kind in ModelKind::ALL {
+    for kind in declared_models(&room.profile) {
         let error = train_kind(&room, kind).await.unwrap_err();
         assert!(matches!(error, BatchError::Train(TrainError::TooLittle { found: 0, .. })), "{error:?}");
     }

@@ -1,7 +1,10 @@
 //! Rows of tables that several pages show.
 
 use chrono::FixedOffset;
-use kilowatch_shared::{anomaly::Anomaly, stream::StreamProfile};
+use kilowatch_shared::{
+    anomaly::{Anomaly, Opinion, OpinionState},
+    stream::StreamProfile,
+};
 
 use super::format;
 
@@ -18,6 +21,28 @@ pub(super) struct AnomalyRow {
     pub expected: String,
     pub score: String,
     pub explanation: String,
+    /// What the other detectors said; empty if there is none.
+    pub others: String,
+    /// Until when its episode went on.
+    pub episode: String,
+}
+
+/// What another detector said, in few words: `isolation forest alarms (0.81 / 0.61)`.
+fn opinion(opinion: &Opinion) -> String {
+    let name = opinion.detector.replace('_', " ");
+    let verb = match opinion.state {
+        OpinionState::Alarm => "alarms",
+        OpinionState::Quiet => "is quiet",
+        OpinionState::WarmingUp => "is warming up",
+        OpinionState::Unjudged => "has nothing to judge",
+        OpinionState::Untrained => "has no model yet",
+    };
+    match (opinion.score, opinion.threshold) {
+        (Some(score), Some(threshold)) => {
+            format!("{name} {verb} ({} / {})", format::value(score), format::value(threshold))
+        }
+        _ => format!("{name} {verb}"),
+    }
 }
 
 impl AnomalyRow {
@@ -43,6 +68,15 @@ impl AnomalyRow {
             expected,
             score: format!("{} / {}", format::value(verdict.score), format::value(verdict.threshold)),
             explanation: why.text,
+            others: why.others.iter().map(opinion).collect::<Vec<_>>().join(", "),
+            episode: anomaly.ended.map_or_else(
+                || "open".to_owned(),
+                |end| {
+                    let readings = if end.readings == 1 { "reading" } else { "readings" };
+                    let until = format::table_time(end.ended_at, offset);
+                    format!("{} {readings}, over at {until}", format::count(end.readings))
+                },
+            ),
         }
     }
 }

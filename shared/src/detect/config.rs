@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    isolation_forest::IsolationForestConfig, moving_average::MovingAverageConfig, three_sigma::ThreeSigmaConfig,
+    isolation_forest::IsolationForestConfig,
+    kmeans::KMeansConfig,
+    moving_average::MovingAverageConfig,
+    three_sigma::{Baseline, ThreeSigmaConfig},
     threshold::ThresholdConfig,
 };
 use crate::{model::ModelKind, stream::StreamProfile};
@@ -39,6 +42,9 @@ pub enum KernelConfig {
     ThreeSigma(ThreeSigmaConfig),
     /// Isolation forest, frozen and versioned.
     IsolationForest(IsolationForestConfig),
+    /// Distance from the nearest of some centres, frozen and versioned.
+    #[serde(rename = "kmeans")]
+    KMeans(KMeansConfig),
     /// Comparisons with fixed values.
     Threshold(ThresholdConfig),
     /// The average of the last readings against a limit, or a reading against the average.
@@ -51,6 +57,10 @@ impl KernelConfig {
     pub const fn model_kind(&self) -> Option<ModelKind> {
         match self {
             Self::IsolationForest(_) => Some(ModelKind::IsolationForest),
+            Self::KMeans(_) => Some(ModelKind::KMeans),
+            Self::ThreeSigma(ThreeSigmaConfig { baseline: Baseline::HourOfWeek { .. }, .. }) => {
+                Some(ModelKind::HourOfWeek)
+            }
             Self::ThreeSigma(_) | Self::Threshold(_) | Self::MovingAverage(_) => None,
         }
     }
@@ -59,6 +69,7 @@ impl KernelConfig {
         match self {
             Self::ThreeSigma(config) => config.problems(profile, min_readings),
             Self::IsolationForest(config) => config.problems(profile),
+            Self::KMeans(config) => config.problems(profile),
             Self::Threshold(config) => config.problems(profile),
             Self::MovingAverage(config) => config.problems(profile),
         }

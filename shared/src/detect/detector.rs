@@ -5,10 +5,12 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Assessment, DetectorConfig, FoldError, KERNELS_VERSION, Kernel, KernelConfig, ModelSet, Score,
+    episode::Episode,
     features::FeatureState,
-    isolation_forest::{IsolationEvidence, IsolationForest, ModelProblem},
+    isolation_forest::{IsolationEvidence, IsolationForest},
+    kmeans::{KMeans, KMeansEvidence},
     moving_average::{MovingAverage, MovingAverageEvidence, MovingAverageState},
-    three_sigma::{ThreeSigma, ThreeSigmaEvidence, ThreeSigmaState},
+    three_sigma::{Baseline, ThreeSigma, ThreeSigmaEvidence, ThreeSigmaState},
     threshold::{Threshold, ThresholdEvidence},
 };
 use crate::{
@@ -25,9 +27,10 @@ pub(super) struct Detector {
     pub(super) identity: DetectorIdentity,
     /// What it was made from: where that is the same, so is the detector.
     made_from: DetectorIdentity,
-    name: String,
+    pub(super) name: String,
     model_id: Option<ModelId>,
     min_readings: u32,
+    pub(super) cool_down_secs: u32,
     kernel: AnyKernel,
 }
 
@@ -41,6 +44,7 @@ pub(super) struct DetectorIdentity([u8; 32]);
 enum AnyKernel {
     ThreeSigma(ThreeSigma),
     IsolationForest(Box<IsolationForest>),
+    KMeans(Box<KMeans>),
     Threshold(Threshold),
     MovingAverage(MovingAverage),
     /// A learned one before its first model.
@@ -51,13 +55,15 @@ enum AnyKernel {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct DetectorState {
     /// Readings that were judged, up to the detector's warm-up.
-    judged: u32,
-    memory: Memory,
+    pub(super) judged: u32,
+    pub(super) memory: Memory,
+    /// The episode that it is in.
+    pub(super) episode: Option<Box<Episode>>,
 }
 
 /// What a kernel remembers of a device. Boxed: a device without a reading of the measure costs little.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-enum Memory {
+pub(super) enum Memory {
     /// Nothing yet, or nothing ever.
     #[default]
     Fresh,
@@ -71,6 +77,7 @@ enum Memory {
 pub(super) enum Evidence<'k> {
     ThreeSigma(&'k ThreeSigma, ThreeSigmaEvidence),
     IsolationForest(&'k IsolationForest, IsolationEvidence),
+    KMeans(&'k KMeans, KMeansEvidence),
     Threshold(&'k Threshold, ThresholdEvidence),
     MovingAverage(&'k MovingAverage, MovingAverageEvidence),
 }
@@ -83,6 +90,7 @@ impl Evidence<'_> {
         match self {
             Self::ThreeSigma(kernel, evidence) => kernel.score(evidence),
             Self::IsolationForest(kernel, evidence) => kernel.score(evidence),
+            Self::KMeans(kernel, evidence) => kernel.score(evidence),
             Self::Threshold(kernel, evidence) => kernel.score(evidence),
             Self::MovingAverage(kernel, evidence) => kernel.score(evidence),
         }
@@ -92,6 +100,7 @@ impl Evidence<'_> {
         match self {
             Self::ThreeSigma(kernel, evidence) => kernel.explain(evidence),
             Self::IsolationForest(kernel, evidence) => kernel.explain(evidence),
+            Self::KMeans(kernel, evidence) => kernel.explain(evidence),
             Self::Threshold(kernel, evidence) => kernel.explain(evidence),
             Self::MovingAverage(kernel, evidence) => kernel.explain(evidence),
         }
@@ -126,6 +135,7 @@ impl Detector {
             name: config.name.clone(),
             model_id: model.cloned(),
             min_readings: config.min_readings,
+            cool_down_secs: config.cool_down_secs,
             kernel,
         })
     }
@@ -183,18 +193,23 @@ impl AnyKernel {
     ) -> Result<Self, FoldError> {
         let detector = || config.name.clone();
         let unfit = |measure| FoldError::UnknownMeasure { detector: detector(), measure };
-        let unfit_model = |id: &ModelId, problem: ModelProblem| FoldError::UnfitModel {
-            detector: detector(),
-            id: id.clone(),
-            problem,
-        };
+        let unfit_model =
+            |id: &ModelId, problem: String| FoldError::UnfitModel { detector: detector(), id: id.clone(), problem };
         let bytes_of = |id: &ModelId| {
             models.get(id).ok_or_else(|| FoldError::MissingModel { detector: detector(), id: id.clone() })
         };
         Ok(match (&config.kernel, model) {
-            (KernelConfig::ThreeSigma(kernel), _) => {
-                Self::ThreeSigma(ThreeSigma::try_new(kernel, config.min_readings, profile).map_err(unfit)?)
-            }
+            (KernelConfig::ThreeSigma(kernel), model) => match (&kernel.baseline, model) {
+                (Baseline::Rolling { window_readings }, _) => {
+                    let rolling = ThreeSigma::try_rolling(kernel, *window_readings, config.min_readings, profile);
+                    Self::ThreeSigma(rolling.map_err(unfit)?)
+                }
+                (Baseline::HourOfWeek { .. }, Some(id)) => {
+                    let learned = ThreeSigma::try_hour_of_week(kernel, profile, bytes_of(id)?);
+                    Self::ThreeSigma(learned.map_err(|problem| unfit_model(id, problem.to_string()))?)
+                }
+                (Baseline::HourOfWeek { .. }, None) => Self::Untrained,
+            },
             (KernelConfig::Threshold(kernel), _) => {
                 Self::Threshold(Threshold::try_new(kernel, profile).map_err(unfit)?)
             }
@@ -203,9 +218,13 @@ impl AnyKernel {
             }
             (KernelConfig::IsolationForest(_), Some(id)) => {
                 let kernel = IsolationForest::try_new(profile, bytes_of(id)?);
-                Self::IsolationForest(Box::new(kernel.map_err(|problem| unfit_model(id, problem))?))
+                Self::IsolationForest(Box::new(kernel.map_err(|problem| unfit_model(id, problem.to_string()))?))
             }
-            (KernelConfig::IsolationForest(_), None) => Self::Untrained,
+            (KernelConfig::KMeans(_), Some(id)) => {
+                let kernel = KMeans::try_new(profile, bytes_of(id)?);
+                Self::KMeans(Box::new(kernel.map_err(|problem| unfit_model(id, problem.to_string()))?))
+            }
+            (KernelConfig::IsolationForest(_) | KernelConfig::KMeans(_), None) => Self::Untrained,
         })
     }
 
@@ -223,13 +242,21 @@ impl AnyKernel {
             (Self::IsolationForest(kernel), Memory::Features(state)) => {
                 kernel.assess(state, reading).map(|evidence| Evidence::IsolationForest(kernel, evidence))
             }
+            (Self::KMeans(kernel), Memory::Features(state)) => {
+                kernel.assess(state, reading).map(|evidence| Evidence::KMeans(kernel, evidence))
+            }
             (Self::Threshold(kernel), _) => {
                 kernel.assess(&mut (), reading).map(|evidence| Evidence::Threshold(kernel, evidence))
             }
             // The identity, which a state is carried over by, rules out the memory of another kernel.
-            (Self::ThreeSigma(_) | Self::MovingAverage(_) | Self::IsolationForest(_) | Self::Untrained, _) => {
-                Assessment::Unjudged
-            }
+            (
+                Self::ThreeSigma(_)
+                | Self::MovingAverage(_)
+                | Self::IsolationForest(_)
+                | Self::KMeans(_)
+                | Self::Untrained,
+                _,
+            ) => Assessment::Unjudged,
         }
     }
 
@@ -237,6 +264,7 @@ impl AnyKernel {
     fn features(&self) -> Vec<&str> {
         match self {
             Self::IsolationForest(kernel) => kernel.features().texts().collect(),
+            Self::KMeans(kernel) => kernel.features().texts().collect(),
             Self::ThreeSigma(_) | Self::Threshold(_) | Self::MovingAverage(_) | Self::Untrained => Vec::new(),
         }
     }
@@ -245,7 +273,7 @@ impl AnyKernel {
         match self {
             Self::ThreeSigma(_) => Memory::ThreeSigma(Box::default()),
             Self::MovingAverage(_) => Memory::MovingAverage(Box::default()),
-            Self::IsolationForest(_) => Memory::Features(Box::default()),
+            Self::IsolationForest(_) | Self::KMeans(_) => Memory::Features(Box::default()),
             Self::Threshold(_) | Self::Untrained => Memory::Fresh,
         }
     }

@@ -3,13 +3,14 @@
 //! whatever the micro-batches, segments, restarts and rebalances were.
 //!
 //! [`fold::PartitionFold`] decodes a record, marks duplicates and asks each [`detector`] of the pins. A detector is a
-//! kernel with what is common to all: its name, its warm-up, its model, its episodes. A kernel is a [`Kernel`]: config,
+//! kernel with what is common to all: its name, its warm-up, its model, its `episode`s. A kernel is a [`Kernel`]: config,
 //! state and [`Assessment`], no I/O, no log.
 //!
 //! | kernel | alarms if |
 //! |---|---|
-//! | [`three_sigma`] | a measure is far from its mean, in standard deviations |
+//! | [`three_sigma`] | a measure is far from its usual mean, in standard deviations; usual is the device's last readings, or learned |
 //! | [`isolation_forest`] | few random cuts set the reading apart; learned |
+//! | [`kmeans`] | the reading is far from every centre of the usual ones; learned |
 //! | [`threshold`] | comparisons with fixed values hold |
 //! | [`moving_average`] | the average of the last readings is above a limit, or a reading far from it |
 //!
@@ -18,9 +19,11 @@
 mod assessment;
 mod config;
 pub mod detector;
+mod episode;
 pub mod features;
 pub mod fold;
 pub mod isolation_forest;
+pub mod kmeans;
 pub mod moving_average;
 mod quantile;
 mod rolling_moments;

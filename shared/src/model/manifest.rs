@@ -47,13 +47,17 @@ pub enum ModelKind {
     Estimate,
     /// The target in the hours ahead.
     Forecast,
-    /// How unusual a reading is.
+    /// How unusual a reading is, by how few random cuts set it apart.
     IsolationForest,
+    /// How unusual a reading is, by its distance from the nearest centre.
+    KMeans,
+    /// What is usual in each hour of the week, by device.
+    HourOfWeek,
 }
 
 impl ModelKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::Estimate, Self::Forecast, Self::IsolationForest];
+    pub const ALL: [Self; 5] = [Self::Estimate, Self::Forecast, Self::IsolationForest, Self::KMeans, Self::HourOfWeek];
 
     /// The name on the command line, in the API and in the views.
     #[must_use]
@@ -62,6 +66,8 @@ impl ModelKind {
             Self::Estimate => "estimate",
             Self::Forecast => "forecast",
             Self::IsolationForest => "isolation-forest",
+            Self::KMeans => "k-means",
+            Self::HourOfWeek => "hour-of-week",
         }
     }
 

@@ -10,14 +10,16 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
 };
 
-const SQLITE: [(i64, &str, &str); 2] = [
+const SQLITE: [(i64, &str, &str); 3] = [
     (1, "views", include_str!("../../migrations/sqlite/0001_views.sql")),
     (2, "outbox", include_str!("../../migrations/sqlite/0002_outbox.sql")),
+    (3, "expand anomalies", include_str!("../../migrations/sqlite/0003_expand_anomalies.sql")),
 ];
 
-const POSTGRES: [(i64, &str, &str); 2] = [
+const POSTGRES: [(i64, &str, &str); 3] = [
     (1, "views", include_str!("../../migrations/postgres/0001_views.sql")),
     (2, "outbox", include_str!("../../migrations/postgres/0002_outbox.sql")),
+    (3, "expand anomalies", include_str!("../../migrations/postgres/0003_expand_anomalies.sql")),
 ];
 
 /// The steps of SQLite.

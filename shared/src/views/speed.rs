@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::ViewsError;
 use crate::{
-    anomaly::Anomaly,
+    anomaly::{Anomaly, EndedEpisode},
     checkpoint::{Cut, MessageHash, OffsetSpan, OwnerToken},
     dead_letter::DeadLetter,
     outbox::OutboxEntry,
@@ -35,6 +35,8 @@ pub type RollupDelta = RollupRow;
 pub struct Effects {
     /// Verdicts that became alarms.
     pub anomalies: Vec<Anomaly>,
+    /// Episodes that ended, those of `anomalies` or of earlier ones.
+    pub ended: Vec<EndedEpisode>,
     /// What the windows gain, one entry a key, to be tagged with the last recorded cut at or below `span.from`.
     pub rollups: Vec<RollupDelta>,
     /// Messages that became no reading.
@@ -86,7 +88,7 @@ pub trait SpeedViews: std::fmt::Debug + Send + Sync {
     /// Applies the effects and moves A from `span.from` to `span.to` in one transaction, whose first statement is
     /// `A := span.to where owner = owner and A = span.from`: readers see all or nothing. An empty span with a cut
     /// records the cut alone (a cut that is there already is kept as it is). Anomalies and dead letters that are there
-    /// already are replays and stay as they are.
+    /// already are replays and stay as they are, and so does an episode that has ended.
     ///
     /// # Errors
     /// [`ViewsError::Refused`] for a span that ends before it begins, or a cut elsewhere than at its end; nothing changed.

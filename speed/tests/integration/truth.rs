@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use kilowatch_shared::{
-    anomaly::Anomaly,
+    anomaly::{Anomaly, Findings},
     checkpoint::Cut,
     dead_letter::DeadLetter,
     detect::fold::{Folded, ModelSet, PartitionFold},
@@ -30,6 +30,7 @@ impl Truth {
     /// Folds `records` in one go; each is judged with the pins of the cut at or below it.
     pub fn of(partition: &PartitionId, cuts: &[Cut], records: &[LogRecord]) -> Self {
         let mut truth = Self::default();
+        let mut findings = Findings::default();
         let Some(first) = cuts.first() else { return truth };
         let models = ModelSet::default();
         let mut fold = PartitionFold::try_new(partition.clone(), &first.pins, &models).unwrap();
@@ -39,13 +40,14 @@ impl Truth {
                 fold.open_segment(&cut.pins, &models).unwrap();
             }
             match fold.fold(record) {
-                Folded::Reading { reading, anomalies } => {
+                Folded::Reading { reading, anomalies, ended } => {
                     truth.readings.push(reading);
-                    truth.anomalies.extend(anomalies);
+                    findings.extend(Findings { anomalies, ended });
                 }
                 Folded::DeadLetter(letter) => truth.dead_letters.push(letter),
             }
         }
+        truth.anomalies = findings.settle();
         truth
     }
 

@@ -1,13 +1,17 @@
 //! `train`: the history becomes a model, which is saved, listed, and served if it is worth it.
 //!
-//! `estimate`, `forecast` and `isolation_forest` read the lake and train; `publish` saves the model under the
-//! hash of its bytes and lets it serve unless a simpler method does better. The same history, parameters and seed give
+//! `estimate`, `forecast`, `detector` (which knows `isolation_forest` and `k_means`) and `hour_of_week` read the lake and
+//! train; `publish` saves the model under the hash of its bytes and lets it serve unless a simpler method does better,
+//! or it would cry wolf. The same history, parameters and seed give
 //! the same bytes, so a second run finds its model there and changes nothing.
 
 mod candidate;
+mod detector;
 mod estimate;
 mod forecast;
+mod hour_of_week;
 mod isolation_forest;
+mod k_means;
 mod publish;
 
 use std::collections::BTreeMap;
@@ -112,7 +116,7 @@ pub fn declared_models(profile: &StreamProfile) -> Vec<ModelKind> {
     let learned = |kind| profile.detectors.iter().any(|detector| detector.kernel.model_kind() == Some(kind));
     let declared = |kind: &ModelKind| match kind {
         ModelKind::Estimate | ModelKind::Forecast => predicts,
-        ModelKind::IsolationForest => learned(*kind),
+        ModelKind::IsolationForest | ModelKind::KMeans | ModelKind::HourOfWeek => learned(*kind),
     };
     ModelKind::ALL.into_iter().filter(declared).collect()
 }
@@ -123,7 +127,10 @@ async fn run(deps: &BatchDeps, profile: &StreamProfile, request: &TrainRequest) 
     let candidate = match request.kind {
         ModelKind::Estimate => estimate::candidate(deps, profile, request.seed, until).await?,
         ModelKind::Forecast => forecast::candidate(deps, profile, request.seed, until).await?,
-        ModelKind::IsolationForest => isolation_forest::candidate(deps, profile, request.seed, until).await?,
+        ModelKind::IsolationForest | ModelKind::KMeans => {
+            detector::candidate(deps, profile, request.kind, request.seed, until).await?
+        }
+        ModelKind::HourOfWeek => hour_of_week::candidate(deps, profile, request.seed, until).await?,
     };
     let mut report = publish::publish(deps, candidate, request.promote).await?;
     report.seconds = began.elapsed().as_secs_f64();

@@ -1,7 +1,7 @@
 //! An anomaly as JSON.
 
 use chrono::{DateTime, Utc};
-use kilowatch_shared::anomaly::{Anomaly, AnomalyOrigin};
+use kilowatch_shared::anomaly::{Anomaly, AnomalyOrigin, EpisodeEnd, Opinion};
 use serde::Serialize;
 
 use crate::http::timestamp;
@@ -18,6 +18,8 @@ pub(crate) struct AnomalyBody {
     pub threshold: f64,
     pub model_id: Option<String>,
     pub explanation: ExplanationBody,
+    /// How the episode ended that it opened; null while it is open.
+    pub episode: Option<EpisodeBody>,
     /// The layer that found it.
     pub origin: &'static str,
     /// The position of the reading, `<source>/<partition>@<offset>`.
@@ -32,6 +34,37 @@ pub(crate) struct ExplanationBody {
     pub expected_high: Option<f64>,
     pub window_readings: u64,
     pub text: String,
+    /// What the other detectors said of the same reading.
+    pub others: Vec<OpinionBody>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct OpinionBody {
+    pub detector: String,
+    pub state: &'static str,
+    pub score: Option<f64>,
+    pub threshold: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct EpisodeBody {
+    #[serde(serialize_with = "timestamp::serialize")]
+    pub ended_at: DateTime<Utc>,
+    pub readings: u64,
+    pub peak_score: f64,
+}
+
+impl From<Opinion> for OpinionBody {
+    fn from(opinion: Opinion) -> Self {
+        let Opinion { detector, state, score, threshold } = opinion;
+        Self { detector, state: state.as_str(), score, threshold }
+    }
+}
+
+impl From<EpisodeEnd> for EpisodeBody {
+    fn from(end: EpisodeEnd) -> Self {
+        Self { ended_at: end.ended_at, readings: end.readings, peak_score: end.peak_score }
+    }
 }
 
 impl From<Anomaly> for AnomalyBody {
@@ -53,7 +86,9 @@ impl From<Anomaly> for AnomalyBody {
                 expected_high: verdict.explanation.expected_high,
                 window_readings: verdict.explanation.window_readings,
                 text: verdict.explanation.text,
+                others: verdict.explanation.others.into_iter().map(OpinionBody::from).collect(),
             },
+            episode: anomaly.ended.map(EpisodeBody::from),
             origin: match anomaly.origin {
                 AnomalyOrigin::Speed => "speed",
                 AnomalyOrigin::Batch => "batch",

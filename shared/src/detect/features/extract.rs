@@ -87,6 +87,12 @@ impl FeatureSet {
         self.features.is_empty()
     }
 
+    /// The measures that any of them looks at, by index.
+    #[must_use]
+    pub fn measures(&self) -> &[usize] {
+        &self.measures
+    }
+
     /// The texts of the features.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.features.iter().map(|feature| feature.text.as_str())

@@ -1,6 +1,6 @@
 //! Why a fold cannot begin or go on.
 
-use crate::{detect::isolation_forest::ModelProblem, model::ModelId};
+use crate::model::ModelId;
 
 /// What stops a fold. None of it comes from a message: a message is a reading or a dead letter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +33,7 @@ pub enum FoldError {
         /// The model.
         id: ModelId,
         /// What is wrong with it.
-        problem: ModelProblem,
+        problem: String,
     },
     /// A detector judges a measure that the pinned profile does not have.
     #[error("detector `{detector}` judges `{measure}`, which is not one of the stream's measures")]

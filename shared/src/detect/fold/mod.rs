@@ -19,10 +19,11 @@ pub use models::ModelSet;
 use self::devices::Devices;
 use super::{
     Assessment, KERNELS_VERSION,
-    detector::{Detector, DetectorState, Said},
+    detector::{Detector, DetectorIdentity, DetectorState, Said},
+    episode::{self, Step},
 };
 use crate::{
-    anomaly::{Anomaly, AnomalyOrigin},
+    anomaly::{Anomaly, AnomalyOrigin, EndedEpisode, Findings},
     checkpoint::Pins,
     dead_letter::DeadLetter,
     log::LogRecord,
@@ -54,8 +55,10 @@ pub enum Folded {
     Reading {
         /// The reading as the lake keeps it.
         reading: LakeReading,
-        /// At most one a detector, in the order of the pins.
+        /// At most one a detector, in the order of the pins: each opens an episode.
         anomalies: Vec<Anomaly>,
+        /// Episodes that it ended, at most one a detector.
+        ended: Vec<EndedEpisode>,
     },
     /// No reading.
     DeadLetter(DeadLetter),
@@ -86,7 +89,7 @@ impl PartitionFold {
         let running =
             if only_detectors_differ(&pins.profile, &self.pins.profile) { self.detectors.as_slice() } else { &[] };
         let detectors = Detector::all(pins, models, running)?;
-        let before: Vec<_> = self.detectors.iter().map(|detector| detector.identity).collect();
+        let before = self.named_identities();
         self.decoder = Decoder::new(&pins.profile);
         self.pins = pins.clone();
         self.detectors = detectors;
@@ -107,8 +110,9 @@ impl PartitionFold {
         match decoded {
             Ok(mut reading) => {
                 reading.injected = injected(record);
-                let (is_duplicate, anomalies) = self.judge(&position, &reading);
-                Folded::Reading { reading: LakeReading { reading, position, ingested_at, is_duplicate }, anomalies }
+                let (is_duplicate, Findings { anomalies, ended }) = self.judge(&position, &reading);
+                let reading = LakeReading { reading, position, ingested_at, is_duplicate };
+                Folded::Reading { reading, anomalies, ended }
             }
             // Copies, for a record shares the memory of a whole run of messages, which a dead letter would keep alive.
             Err(error) => Folded::DeadLetter(DeadLetter {
@@ -123,7 +127,7 @@ impl PartitionFold {
 
     /// Folds a reading that the lake kept, as [`PartitionFold::fold`] folded its message: a dead letter leaves no trace
     /// in the state, so the readings of a span in offset order rebuild it.
-    pub fn replay(&mut self, reading: &LakeReading) -> Vec<Anomaly> {
+    pub fn replay(&mut self, reading: &LakeReading) -> Findings {
         self.judge(&reading.position, &reading.reading).1
     }
 
@@ -133,37 +137,70 @@ impl PartitionFold {
         &self.pins
     }
 
-    fn judge(&mut self, position: &SourcePosition, reading: &Reading) -> (bool, Vec<Anomaly>) {
+    fn judge(&mut self, position: &SourcePosition, reading: &Reading) -> (bool, Findings) {
         let device = self.devices.touch(&reading.device, position.offset, self.detectors.len());
         if device.seen.is_repeated(reading.event_time) {
-            return (true, Vec::new());
+            return (true, Findings::default());
         }
         let judging = self.detectors.iter().zip(&mut device.detectors);
         // Four fit without an allocation, which nearly every reading does not need.
         let said: SmallVec<[Said<'_>; 4]> = judging.map(|(detector, state)| detector.judge(state, reading)).collect();
-        let anomalies = said.iter().enumerate().filter_map(|(at, words)| {
-            let Assessment::Judged { alarm: Some(severity), evidence } = words else { return None };
-            let others = self.detectors.iter().zip(&said).enumerate().filter(|(other, _)| *other != at);
-            let others = others.map(|(_, (other, words))| other.opinion(words)).collect();
-            let verdict = self.detectors[at].verdict(*severity, evidence, others);
-            let (stream, device) = (&self.partition.stream, reading.device.clone());
-            Some(Anomaly::new(stream, position.clone(), device, reading.event_time, verdict, AnomalyOrigin::Speed))
-        });
-        (false, anomalies.collect())
+        let mut findings = Findings::default();
+        for (at, words) in said.iter().enumerate() {
+            let (detector, state) = (&self.detectors[at], &mut device.detectors[at]);
+            let Assessment::Judged { alarm, evidence } = words else { continue };
+            if alarm.is_none() && state.episode.is_none() {
+                continue;
+            }
+            let step = Step {
+                offset: position.offset,
+                event_time: reading.event_time,
+                alarm: alarm.map(|_| evidence.score().value),
+            };
+            let change = episode::step(&mut state.episode, detector.cool_down_secs, step);
+            let stream = &self.partition.stream;
+            if let Some((opened_at, end)) = change.ended {
+                let anomaly_id = Anomaly::id_of(stream, &self.partition.at(opened_at), &detector.name);
+                findings.ended.push(EndedEpisode { anomaly_id, end });
+            }
+            if let Some(severity) = alarm.filter(|_| change.opens) {
+                let others = self.detectors.iter().zip(&said).enumerate().filter(|(other, _)| *other != at);
+                let others = others.map(|(_, (other, words))| other.opinion(words)).collect();
+                let verdict = detector.verdict(severity, evidence, others);
+                let (position, device) = (position.clone(), reading.device.clone());
+                let origin = AnomalyOrigin::Speed;
+                findings.anomalies.push(Anomaly::new(stream, position, device, reading.event_time, verdict, origin));
+            }
+        }
+        (false, findings)
     }
 
-    /// Puts what the detectors of `before` remember in the places of those detectors that are the same.
-    fn carry_over(&mut self, before: &[super::detector::DetectorIdentity]) {
-        let from: Vec<Option<usize>> =
-            self.detectors.iter().map(|new| before.iter().position(|old| *old == new.identity)).collect();
-        if from.len() == before.len() && from.iter().enumerate().all(|(at, from)| *from == Some(at)) {
+    /// Puts what the detectors of `before` remember in the places of those that are the same, and the episodes that they
+    /// are in in the places of those of the same name: an alarm that was raised is over when its detector says so, with
+    /// whatever configuration. The episode of a detector that is no more stays open for good.
+    fn carry_over(&mut self, before: &[(DetectorIdentity, String)]) {
+        let place = |same: &dyn Fn(&(DetectorIdentity, String), &Detector) -> bool| -> Vec<Option<usize>> {
+            self.detectors.iter().map(|new| before.iter().position(|old| same(old, new))).collect()
+        };
+        let memories = place(&|(identity, _), new| *identity == new.identity);
+        let episodes = place(&|(_, name), new| *name == new.name);
+        if memories.len() == before.len() && memories.iter().enumerate().all(|(at, from)| *from == Some(at)) {
             return;
         }
         for device in self.devices.states_mut() {
             let mut old = std::mem::take(&mut device.detectors);
-            let carried = |from: &Option<usize>| from.and_then(|at| old.get_mut(at)).map(std::mem::take);
-            device.detectors = from.iter().map(carried).map(Option::<DetectorState>::unwrap_or_default).collect();
+            let mut open: Vec<_> = old.iter_mut().map(|state| state.episode.take()).collect();
+            let carried = memories.iter().zip(&episodes).map(|(memory, episode)| {
+                let state = memory.and_then(|at| old.get_mut(at)).map(std::mem::take).unwrap_or_default();
+                DetectorState { episode: episode.and_then(|at| open.get_mut(at)).and_then(Option::take), ..state }
+            });
+            device.detectors = carried.collect();
         }
+    }
+
+    /// The running detectors, for [`Self::carry_over`].
+    fn named_identities(&self) -> Vec<(DetectorIdentity, String)> {
+        self.detectors.iter().map(|detector| (detector.identity, detector.name.clone())).collect()
     }
 }
 

@@ -23,14 +23,14 @@ const DIGEST_BYTES: usize = 32;
 /// What is written, borrowed from the fold; the format comes before it.
 #[derive(Serialize)]
 struct Written<'a> {
-    detectors: Vec<DetectorIdentity>,
+    detectors: Vec<(DetectorIdentity, String)>,
     devices: Vec<(&'a DeviceId, &'a DeviceState)>,
 }
 
 /// What is read.
 #[derive(Deserialize)]
 struct Read {
-    detectors: Vec<DetectorIdentity>,
+    detectors: Vec<(DetectorIdentity, String)>,
     devices: Vec<(DeviceId, DeviceState)>,
 }
 
@@ -40,8 +40,7 @@ impl PartitionFold {
     /// # Errors
     /// [`FoldError::Unserialisable`], which would be a bug.
     pub fn save(&self) -> Result<Bytes, FoldError> {
-        let detectors = self.detectors.iter().map(|detector| detector.identity).collect();
-        let written = Written { detectors, devices: self.devices.sorted() };
+        let written = Written { detectors: self.named_identities(), devices: self.devices.sorted() };
         let unserialisable = |error: postcard::Error| FoldError::Unserialisable(error.to_string());
         let mut bytes = postcard::to_stdvec(&(STATE_FORMAT, written)).map_err(unserialisable)?;
         bytes.extend_from_slice(&Sha256::digest(&bytes));

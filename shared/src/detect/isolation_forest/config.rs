@@ -15,7 +15,7 @@ pub struct IsolationForestConfig {
     pub features: Vec<String>,
     /// Quantile of the training scores from which a reading is an anomaly, over 0.5 and under 1.
     pub alarm_quantile: f64,
-    /// Days before the training whose readings are learned from, 1 to 3660. Default: the whole history. A window that
+    /// Days before the newest reading that are learned from, 1 to 3660. Default: the whole history. A window that
     /// slides follows a drift, and has to span the seasons that it is to know.
     #[serde(default)]
     pub train_window_days: Option<u32>,

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{detect::MAX_WINDOW_READINGS, stream::StreamProfile};
+use crate::{
+    detect::{MAX_WINDOW_READINGS, training_window_problem},
+    stream::StreamProfile,
+};
 
 /// Configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +34,13 @@ pub enum Baseline {
         /// Length of the window in readings, 2 to 100000. `min_readings` of them are needed to judge by.
         window_readings: u32,
     },
+    /// The same hour of the week in the device's past, learned in batch: what is usual on a Monday at eight.
+    HourOfWeek {
+        /// Days before the newest reading that are learned from, 1 to 3660. Default: the whole history. An hour is judged
+        /// once it was seen in three weeks.
+        #[serde(default)]
+        train_window_days: Option<u32>,
+    },
 }
 
 impl ThreeSigmaConfig {
@@ -49,15 +59,22 @@ impl ThreeSigmaConfig {
             require(known, format!("measures: `{name}` is not one of the stream's measures"));
             require(!self.measures[..at].contains(name), format!("measures: `{name}` is named twice"));
         }
-        let Baseline::Rolling { window_readings: window } = self.baseline;
-        require(
-            (2..=MAX_WINDOW_READINGS).contains(&window),
-            format!("baseline.rolling.window_readings = {window}: must be 2 to {MAX_WINDOW_READINGS}"),
-        );
-        require(
-            (2..=window.max(2)).contains(&min_readings),
-            format!("min_readings = {min_readings}: must be 2 to window_readings ({window})"),
-        );
+        match self.baseline {
+            Baseline::Rolling { window_readings: window } => {
+                require(
+                    (2..=MAX_WINDOW_READINGS).contains(&window),
+                    format!("baseline.rolling.window_readings = {window}: must be 2 to {MAX_WINDOW_READINGS}"),
+                );
+                require(
+                    (2..=window.max(2)).contains(&min_readings),
+                    format!("min_readings = {min_readings}: must be 2 to window_readings ({window})"),
+                );
+            }
+            Baseline::HourOfWeek { train_window_days } => {
+                let problem = training_window_problem(train_window_days);
+                require(problem.is_none(), format!("baseline.hour_of_week.{}", problem.unwrap_or_default()));
+            }
+        }
         let sigmas = self.sigmas;
         require(sigmas > 0.0 && sigmas <= 100.0, format!("sigmas = {sigmas}: must be over 0 and up to 100"));
         for (name, sd) in &self.min_sd {

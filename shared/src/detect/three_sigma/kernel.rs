@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::config::{Baseline, ThreeSigmaConfig};
+use super::{
+    config::ThreeSigmaConfig,
+    hour_of_week::{HourMoments, HourOfWeekModel, HourOfWeekProblem, MIN_WEEKS},
+};
 use crate::{
     anomaly::{Explanation, Severity},
     detect::{Assessment, Kernel, Score, rolling_moments::RollingMoments},
@@ -36,9 +39,25 @@ const SEVERITY_STEPS: [f64; 2] = [2.0, 4.0];
 #[derive(Debug, Clone)]
 pub struct ThreeSigma {
     measures: Vec<JudgedMeasure>,
-    window: usize,
-    min_readings: u32,
+    usual: Usual,
     sigmas: f64,
+}
+
+/// Where mean and deviation come from.
+#[derive(Debug, Clone)]
+enum Usual {
+    /// From the last values, so many at most and at least.
+    Rolling { window: usize, min_readings: u32 },
+    /// From a model, with the place of each measure in it.
+    HourOfWeek { model: Box<HourOfWeekModel>, places: Vec<usize> },
+}
+
+/// What is usual for a value.
+#[derive(Debug, Clone, Copy)]
+struct Expected {
+    mean: f64,
+    sd: f64,
+    readings: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -67,24 +86,105 @@ pub struct ThreeSigmaEvidence {
 }
 
 impl ThreeSigma {
-    /// The kernel of a configuration that is valid under the profile, which judges by at least `min_readings` values
-    /// of a measure; a measure that the profile lacks is the error.
+    /// The kernel that judges by a device's last `window_readings` values of a measure, and by at least `min_readings`;
+    /// a measure that the profile lacks is the error.
     ///
     /// # Errors
     /// The name of the measure.
-    pub fn try_new(config: &ThreeSigmaConfig, min_readings: u32, profile: &StreamProfile) -> Result<Self, String> {
-        let judged = |name: &String| {
-            let index = profile.measure_index(name).ok_or_else(|| name.clone())?;
-            let unit = profile.measures[index].unit.clone();
-            Ok(JudgedMeasure { index, name: name.clone(), unit, min_sd: config.min_sd.get(name).copied() })
+    pub fn try_rolling(
+        config: &ThreeSigmaConfig,
+        window_readings: u32,
+        min_readings: u32,
+        profile: &StreamProfile,
+    ) -> Result<Self, String> {
+        let usual = Usual::Rolling { window: window_readings.max(2) as usize, min_readings: min_readings.max(2) };
+        Ok(Self { measures: judged_measures(config, profile)?, usual, sigmas: config.sigmas })
+    }
+
+    /// The kernel that judges by the bytes of a model of the hours of the week.
+    ///
+    /// # Errors
+    /// [`HourOfWeekProblem`] if the bytes are no model, or one without a measure that is judged.
+    pub fn try_hour_of_week(
+        config: &ThreeSigmaConfig,
+        profile: &StreamProfile,
+        model_bytes: &[u8],
+    ) -> Result<Self, HourOfWeekProblem> {
+        let model = HourOfWeekModel::from_bytes(model_bytes)?;
+        let measures = judged_measures(config, profile).map_err(HourOfWeekProblem::UnknownMeasure)?;
+        let place = |measure: &JudgedMeasure| {
+            model.place_of(&measure.name).ok_or_else(|| HourOfWeekProblem::UnknownMeasure(measure.name.clone()))
         };
-        let Baseline::Rolling { window_readings } = config.baseline;
-        Ok(Self {
-            measures: config.measures.iter().map(judged).collect::<Result<_, String>>()?,
-            window: window_readings.max(2) as usize,
-            min_readings: min_readings.max(2),
-            sigmas: config.sigmas,
-        })
+        let places = measures.iter().map(place).collect::<Result<_, _>>()?;
+        Ok(Self { measures, usual: Usual::HourOfWeek { model: Box::new(model), places }, sigmas: config.sigmas })
+    }
+
+    /// A value beside what is usual.
+    fn evidence(&self, measure: usize, value: f64, expected: Expected) -> ThreeSigmaEvidence {
+        let Expected { mean, sd, readings } = expected;
+        let sd = sd.max(self.measures[measure].min_sd.unwrap_or(DEFAULT_MIN_SD_SHARE * mean.abs())).max(MIN_SD);
+        let deviations = ((value - mean) / sd).abs().min(MAX_DEVIATIONS);
+        ThreeSigmaEvidence { measure: measure as u32, readings, value, mean, sd, deviations }
+    }
+
+    fn assess_rolling(
+        &self,
+        window: usize,
+        min_readings: u32,
+        state: &mut ThreeSigmaState,
+        reading: &Reading,
+    ) -> Sifted {
+        state.windows.resize_with(self.measures.len(), RollingMoments::default);
+        let mut sifted = Sifted::default();
+        for (at, (measure, values)) in self.measures.iter().zip(&mut state.windows).enumerate() {
+            let Some(value) = reading.measures.get(measure.index).copied().flatten() else { continue };
+            let readings = values.len() as u32;
+            let Some((mean, sd)) = values.mean_and_sd().filter(|_| readings >= min_readings) else {
+                sifted.warm_up(readings);
+                values.push(value, window);
+                continue;
+            };
+            let evidence = self.evidence(at, value, Expected { mean, sd, readings });
+            let farthest = CLIP_LIMITS * self.sigmas * evidence.sd;
+            values.push(value.max(mean - farthest).min(mean + farthest), window);
+            sifted.judge(evidence);
+        }
+        sifted
+    }
+
+    fn assess_hour(&self, model: &HourOfWeekModel, places: &[usize], reading: &Reading) -> Sifted {
+        let hours = model.hours_at(&reading.device, reading.event_time);
+        let mut sifted = Sifted::default();
+        for (at, (measure, place)) in self.measures.iter().zip(places).enumerate() {
+            let Some(value) = reading.measures.get(measure.index).copied().flatten() else { continue };
+            let HourMoments { mean, sd, readings, weeks } =
+                hours.as_ref().map(|hours| hours(*place)).unwrap_or_default();
+            if weeks < MIN_WEEKS {
+                sifted.warm_up(weeks);
+            } else {
+                sifted.judge(self.evidence(at, value, Expected { mean, sd, readings }));
+            }
+        }
+        sifted
+    }
+}
+
+/// The measures of a reading, one after the other.
+#[derive(Default)]
+struct Sifted {
+    worst: Option<ThreeSigmaEvidence>,
+    warming: Option<u32>,
+}
+
+impl Sifted {
+    fn judge(&mut self, evidence: ThreeSigmaEvidence) {
+        if self.worst.is_none_or(|worst| evidence.deviations > worst.deviations) {
+            self.worst = Some(evidence);
+        }
+    }
+
+    fn warm_up(&mut self, seen: u32) {
+        self.warming = Some(self.warming.map_or(seen, |most| most.max(seen)));
     }
 }
 
@@ -93,31 +193,19 @@ impl Kernel for ThreeSigma {
     type Evidence = ThreeSigmaEvidence;
 
     fn assess(&self, state: &mut ThreeSigmaState, reading: &Reading) -> Assessment<ThreeSigmaEvidence> {
-        state.windows.resize_with(self.measures.len(), RollingMoments::default);
-        let (mut worst, mut warming): (Option<ThreeSigmaEvidence>, Option<u32>) = (None, None);
-        for (at, (measure, window)) in self.measures.iter().zip(&mut state.windows).enumerate() {
-            let Some(value) = reading.measures.get(measure.index).copied().flatten() else { continue };
-            let readings = window.len() as u32;
-            let Some((mean, sd)) = window.mean_and_sd().filter(|_| readings >= self.min_readings) else {
-                warming = Some(warming.map_or(readings, |most| most.max(readings)));
-                window.push(value, self.window);
-                continue;
-            };
-            let sd = sd.max(measure.min_sd.unwrap_or(DEFAULT_MIN_SD_SHARE * mean.abs())).max(MIN_SD);
-            let deviations = ((value - mean) / sd).abs().min(MAX_DEVIATIONS);
-            let farthest = CLIP_LIMITS * self.sigmas * sd;
-            window.push(value.max(mean - farthest).min(mean + farthest), self.window);
-            if worst.is_none_or(|worst| deviations > worst.deviations) {
-                worst = Some(ThreeSigmaEvidence { measure: at as u32, readings, value, mean, sd, deviations });
+        let (Sifted { worst, warming }, needed) = match &self.usual {
+            Usual::Rolling { window, min_readings } => {
+                (self.assess_rolling(*window, *min_readings, state, reading), *min_readings)
             }
-        }
+            Usual::HourOfWeek { model, places } => (self.assess_hour(model, places, reading), MIN_WEEKS),
+        };
         match (worst, warming) {
             (Some(evidence), _) => {
                 let alarms = evidence.deviations > self.sigmas;
                 let alarm = alarms.then(|| severity(evidence.deviations / self.sigmas));
                 Assessment::Judged { alarm, evidence }
             }
-            (None, Some(readings)) => Assessment::WarmingUp { readings, needed: self.min_readings },
+            (None, Some(readings)) => Assessment::WarmingUp { readings, needed },
             (None, None) => Assessment::Unjudged,
         }
     }
@@ -131,6 +219,10 @@ impl Kernel for ThreeSigma {
         let JudgedMeasure { name, unit, .. } = &self.measures[measure as usize];
         let side = if value > mean { "above" } else { "below" };
         let (low, high) = (mean - self.sigmas * sd, mean + self.sigmas * sd);
+        let of_what = match self.usual {
+            Usual::Rolling { .. } => "the last",
+            Usual::HourOfWeek { .. } => "this hour of the week,",
+        };
         Explanation {
             measure: name.clone(),
             observed: value,
@@ -138,12 +230,22 @@ impl Kernel for ThreeSigma {
             expected_high: Some(high),
             window_readings: u64::from(readings),
             text: format!(
-                "{name} of {value:.3} {unit} is {deviations:.1} standard deviations {side} the mean {mean:.3} {unit} of the \
-                 last {readings} readings; {low:.3} to {high:.3} {unit} was expected"
+                "{name} of {value:.3} {unit} is {deviations:.1} standard deviations {side} the mean {mean:.3} {unit} of \
+                 {of_what} {readings} readings; {low:.3} to {high:.3} {unit} was expected"
             ),
             others: Vec::new(),
         }
     }
+}
+
+/// The measures of a configuration under a profile, or the one that the profile lacks.
+fn judged_measures(config: &ThreeSigmaConfig, profile: &StreamProfile) -> Result<Vec<JudgedMeasure>, String> {
+    let judged = |name: &String| {
+        let index = profile.measure_index(name).ok_or_else(|| name.clone())?;
+        let unit = profile.measures[index].unit.clone();
+        Ok(JudgedMeasure { index, name: name.clone(), unit, min_sd: config.min_sd.get(name).copied() })
+    };
+    config.measures.iter().map(judged).collect()
 }
 
 fn severity(multiple: f64) -> Severity {

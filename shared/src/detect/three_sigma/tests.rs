@@ -11,6 +11,7 @@ use crate::{
         Assessment, Kernel,
         test_support::{Alarm, alarm, household, reading},
     },
+    reading::Reading,
 };
 
 fn config(measures: &[&str], window_readings: u32) -> ThreeSigmaConfig {
@@ -28,7 +29,8 @@ fn judge_all(kernel: &ThreeSigma, values: &[Option<f64>]) -> Vec<Option<Alarm>> 
 }
 
 fn kernel(config: &ThreeSigmaConfig, min_readings: u32) -> ThreeSigma {
-    ThreeSigma::try_new(config, min_readings, &household()).unwrap()
+    let Baseline::Rolling { window_readings } = config.baseline else { panic!("{config:?}") };
+    ThreeSigma::try_rolling(config, window_readings, min_readings, &household()).unwrap()
 }
 
 /// The same rule by two passes over a plain list.
@@ -164,4 +166,32 @@ fn it_tells_how_far_its_warm_up_is() {
     assert_eq!(kernel.assess(&mut state, &reading(None, None)), Assessment::Unjudged);
     assert_eq!(kernel.assess(&mut state, &reading(Some(1.0), None)), Assessment::WarmingUp { readings: 0, needed: 5 });
     assert_eq!(kernel.assess(&mut state, &reading(Some(1.0), None)), Assessment::WarmingUp { readings: 1, needed: 5 });
+}
+
+#[test]
+fn an_hour_of_the_week_is_judged_by_its_own_past_once_it_was_seen_in_three_weeks() {
+    let hourly =
+        ThreeSigmaConfig { baseline: Baseline::HourOfWeek { train_window_days: None }, ..config(&["active_power"], 2) };
+    let at = |hour: i64| chrono::DateTime::from_timestamp(hour * 3600, 0).unwrap();
+    let take = |weeks: i64| {
+        let mut trainer = HourOfWeekTrainer::try_new(&hourly.measures, &household()).unwrap();
+        for hour in 0..weeks * 168 {
+            // Two kilowatts in the evening, else a half, and a sway from week to week.
+            let evening = if hour % 24 == 18 { 1.5 } else { 0.0 };
+            let power = 0.5 + evening + 0.1 * (hour / 168 % 2) as f64;
+            trainer.take(&Reading { event_time: at(hour), ..reading(Some(power), None) }).unwrap();
+        }
+        ThreeSigma::try_hour_of_week(&hourly, &household(), &trainer.finish().to_bytes().unwrap()).unwrap()
+    };
+    let judge = |kernel: &ThreeSigma, hour: i64, power: f64| {
+        let reading = Reading { event_time: at(hour), ..reading(Some(power), None) };
+        kernel.assess(&mut ThreeSigmaState::default(), &reading)
+    };
+    assert_eq!(judge(&take(2), 168 * 9 + 18, 2.0), Assessment::WarmingUp { readings: 2, needed: 3 });
+    let learned = take(8);
+    assert!(matches!(judge(&learned, 168 * 9 + 18, 2.0), Assessment::Judged { alarm: None, .. }));
+    let at_night = Reading { event_time: at(168 * 9 + 4), ..reading(Some(2.0), None) };
+    let told = alarm(&learned, &mut ThreeSigmaState::default(), &at_night).unwrap();
+    assert_eq!((told.severity, told.explanation.window_readings), (Severity::Critical, 8));
+    assert!(told.explanation.text.contains("of this hour of the week, 8 readings"), "{}", told.explanation.text);
 }

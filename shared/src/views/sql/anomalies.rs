@@ -2,7 +2,7 @@
 
 use super::{Bulk, Row, Session, Statement, Value, partitions};
 use crate::{
-    anomaly::{Anomaly, AnomalyOrigin, Explanation, Severity, Verdict},
+    anomaly::{Anomaly, AnomalyOrigin, EndedEpisode, EpisodeEnd, Explanation, Opinion, Severity, Verdict},
     model::ModelId,
     position::{PartitionId, StreamName},
     views::{AnomalyCursor, AnomalyFilter, AnomalyPage, ViewsError},
@@ -10,15 +10,38 @@ use crate::{
 
 /// Adds anomalies. A known id is a replay: what is there stays.
 pub async fn add(session: &mut dyn Session, stream: &StreamName, anomalies: &[Anomaly]) -> Result<(), ViewsError> {
-    let rows = anomalies.iter().map(|anomaly| values_of(stream, anomaly)).collect();
+    let rows = anomalies.iter().map(|anomaly| values_of(stream, anomaly)).collect::<Result<_, _>>()?;
     session
         .bulk(Bulk::new(
             "INSERT INTO anomalies (id, stream, source, source_partition, source_offset, device_id, event_time,
                  detector, score, threshold, severity, model_id, measure, observed, expected_low, expected_high,
-                 window_readings, explanation, origin)
+                 window_readings, explanation, origin, others)
              {rows}
              ON CONFLICT (id) DO NOTHING",
             rows,
+        ))
+        .await?;
+    Ok(())
+}
+
+/// Records how episodes ended. One that has ended is a replay and stays as it is.
+pub async fn end(session: &mut dyn Session, ended: &[EndedEpisode]) -> Result<(), ViewsError> {
+    let values = |EndedEpisode { anomaly_id, end }: &EndedEpisode| -> Vec<Value> {
+        vec![
+            anomaly_id.as_str().into(),
+            end.ended_at.into(),
+            end.end_offset.as_i64().into(),
+            end.readings.into(),
+            end.peak_score.into(),
+        ]
+    };
+    session
+        .bulk(Bulk::new(
+            "WITH ended (id, ended_at, end_offset, readings, peak_score) AS ({rows})
+             UPDATE anomalies SET episode_ended_at = ended.ended_at, episode_end_offset = ended.end_offset,
+                 episode_readings = ended.readings, episode_peak_score = ended.peak_score
+             FROM ended WHERE anomalies.id = ended.id AND anomalies.episode_ended_at IS NULL",
+            ended.iter().map(values).collect(),
         ))
         .await?;
     Ok(())
@@ -28,7 +51,8 @@ pub async fn add(session: &mut dyn Session, stream: &StreamName, anomalies: &[An
 pub fn page(stream: &StreamName, filter: &AnomalyFilter, after: Option<&AnomalyCursor>, limit: u32) -> Statement {
     let mut statement = Statement::new(
         "SELECT id, source, source_partition, source_offset, device_id, event_time, detector, score, threshold,
-             severity, model_id, measure, observed, expected_low, expected_high, window_readings, explanation, origin
+             severity, model_id, measure, observed, expected_low, expected_high, window_readings, explanation, origin, others,
+             episode_ended_at, episode_end_offset, episode_readings, episode_peak_score
          FROM anomalies WHERE stream = $1",
     )
     .bind(stream.as_str());
@@ -79,7 +103,8 @@ pub fn page_of(rows: &[Row], limit: u32) -> Result<AnomalyPage, ViewsError> {
 pub fn of_partition(partition: &PartitionId) -> Statement {
     partitions::of(
         "SELECT id, source, source_partition, source_offset, device_id, event_time, detector, score, threshold,
-             severity, model_id, measure, observed, expected_low, expected_high, window_readings, explanation, origin
+             severity, model_id, measure, observed, expected_low, expected_high, window_readings, explanation, origin, others,
+             episode_ended_at, episode_end_offset, episode_readings, episode_peak_score
          FROM anomalies WHERE stream = $1 AND source = $2 AND source_partition = $3
          ORDER BY source_offset, detector",
         partition,
@@ -106,16 +131,35 @@ pub fn anomaly_of(row: &Row) -> Result<Anomaly, ViewsError> {
                 expected_high: row.optional_real("expected_high")?,
                 window_readings: row.count("window_readings")?,
                 text: row.text("explanation")?,
-                others: Vec::new(),
+                others: others_of(row)?,
             },
         },
         origin: row.parsed("origin", origin_named)?,
+        ended: end_of(row)?,
     })
 }
 
-fn values_of(stream: &StreamName, anomaly: &Anomaly) -> Vec<Value> {
+fn others_of(row: &Row) -> Result<Vec<Opinion>, ViewsError> {
+    let Some(text) = row.optional_text("others")? else { return Ok(Vec::new()) };
+    serde_json::from_str(&text)
+        .map_err(|error| ViewsError::Corrupt { reason: format!("opinions of detectors are not readable: {error}") })
+}
+
+fn end_of(row: &Row) -> Result<Option<EpisodeEnd>, ViewsError> {
+    let Some(ended_at) = row.optional_time("episode_ended_at")? else { return Ok(None) };
+    Ok(Some(EpisodeEnd {
+        ended_at,
+        end_offset: row.offset("episode_end_offset")?,
+        readings: row.count("episode_readings")?,
+        peak_score: row.real("episode_peak_score")?,
+    }))
+}
+
+fn values_of(stream: &StreamName, anomaly: &Anomaly) -> Result<Vec<Value>, ViewsError> {
+    let others = serde_json::to_string(&anomaly.verdict.explanation.others)
+        .map_err(|error| ViewsError::Refused { reason: format!("opinions cannot be written as JSON: {error}") })?;
     let Verdict { detector, score, threshold, severity, model_id, explanation } = &anomaly.verdict;
-    vec![
+    Ok(vec![
         anomaly.id.as_str().into(),
         stream.as_str().into(),
         anomaly.position.source.as_str().into(),
@@ -135,7 +179,8 @@ fn values_of(stream: &StreamName, anomaly: &Anomaly) -> Vec<Value> {
         explanation.window_readings.into(),
         explanation.text.as_str().into(),
         origin_name(anomaly.origin).into(),
-    ]
+        others.into(),
+    ])
 }
 
 const fn origin_name(origin: AnomalyOrigin) -> &'static str {

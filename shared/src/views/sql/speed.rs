@@ -59,6 +59,7 @@ impl<D: Database> SpeedViews for SqlViews<D> {
         };
         rollups::add_deltas(tx, partition, tag, &effects.rollups).await?;
         anomalies::add(tx, &partition.stream, &effects.anomalies).await?;
+        anomalies::end(tx, &effects.ended).await?;
         dead_letters::add(tx, &partition.stream, &effects.dead_letters).await?;
         outbox::add(tx, partition, &effects.outbox).await?;
         devices::seen_by_speed(tx, &partition.stream, &effects.devices).await?;

@@ -1,7 +1,7 @@
 //! Effects and offset go together, once, and only by the owner.
 
 use kilowatch_shared::{
-    anomaly::Severity,
+    anomaly::{Anomaly, EndedEpisode, EpisodeEnd, Opinion, OpinionState, Severity},
     checkpoint::MessageHash,
     position::Offset,
     reading::MessageCounts,
@@ -18,6 +18,7 @@ use super::subject::{
 fn everything(at_offset: u64) -> Effects {
     Effects {
         anomalies: vec![anomaly(at_offset, hour(0), "meter-0001", Severity::Warning)],
+        ended: Vec::new(),
         rollups: vec![value("meter-0001", 0, 1.5)],
         dead_letters: vec![dead_letter(at_offset + 1, "no timestamp")],
         devices: vec![(device("meter-0001"), hour(0))],
@@ -26,6 +27,31 @@ fn everything(at_offset: u64) -> Effects {
         cut: Some(cut(at_offset + 4)),
         ..Effects::default()
     }
+}
+
+pub async fn an_episode_ends_once_and_with_every_bit(subject: &Subject) {
+    let mut member = subject.claim(&partition(0), 0).await;
+    let mut opens = anomaly(3, hour(0), "meter-0001", Severity::Warning);
+    opens.verdict.explanation.others = vec![Opinion {
+        detector: "isolation_forest".to_owned(),
+        state: OpinionState::Quiet,
+        score: Some(0.1 + 0.2),
+        threshold: Some(0.6),
+    }];
+    let stays = anomaly(4, hour(0), "meter-0002", Severity::Warning);
+    member.apply(5, Effects { anomalies: vec![opens.clone(), stays.clone()], ..Effects::default() }).await;
+    let end = EpisodeEnd { ended_at: hour(2), end_offset: Offset::new(7), readings: 3, peak_score: 0.1 + 0.7 };
+    let ends = |end| vec![EndedEpisode { anomaly_id: opens.id.clone(), end }];
+    // One that opened in a span may end in it, too.
+    let brief = anomaly(6, hour(1), "meter-0003", Severity::Warning);
+    let ended = [ends(end), vec![EndedEpisode { anomaly_id: brief.id.clone(), end }]].concat();
+    member.apply(8, Effects { anomalies: vec![brief.clone()], ended, ..Effects::default() }).await;
+    let later = EpisodeEnd { readings: 9, ..end };
+    member.apply(9, Effects { ended: ends(later), ..Effects::default() }).await;
+    let expected = [Anomaly { ended: Some(end), ..opens.clone() }, stays, Anomaly { ended: Some(end), ..brief }];
+    assert_eq!(subject.views.anomalies_of(&partition(0)).await.unwrap(), expected);
+    let page = subject.views.list_anomalies(&household(), &AnomalyFilter::default(), None, 100).await.unwrap();
+    assert!(page.anomalies.contains(&expected[0]));
 }
 
 async fn counts(subject: &Subject) -> LayerCounts {

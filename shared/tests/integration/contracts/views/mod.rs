@@ -40,6 +40,7 @@ macro_rules! contract_of {
             claiming::known_partitions_are_those_of_the_stream,
             claiming::of_members_that_claim_at_once_one_owns,
             applying::effects_and_offset_are_seen_together,
+            applying::an_episode_ends_once_and_with_every_bit,
             applying::a_fenced_owner_changes_nothing,
             applying::nobody_applies_to_an_unknown_or_released_partition,
             applying::a_repeated_batch_is_already_applied_and_counts_once,

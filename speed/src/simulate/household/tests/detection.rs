@@ -72,9 +72,12 @@ impl Scores {
     }
 }
 
+/// The household without cool-downs: a detector is then in an episode exactly when it judges a reading to be unusual.
 fn household() -> StreamProfile {
     let registry = StreamRegistry::built_in().unwrap();
-    registry.iter().find(|profile| profile.name.as_str() == "household").unwrap().clone()
+    let mut profile = registry.iter().find(|profile| profile.name.as_str() == "household").unwrap().clone();
+    profile.detectors.iter_mut().for_each(|detector| detector.cool_down_secs = 0);
+    profile
 }
 
 fn record(reading: &SimulatedReading, offset: u64) -> LogRecord {
@@ -141,10 +144,18 @@ fn judged_days() -> Scores {
     };
     let mut fold = PartitionFold::try_new(partition, &pins, &models).unwrap();
     let mut scores = Scores::default();
+    // Detectors that are in an episode, by the id of the anomaly that opened it.
+    let mut alarming: BTreeMap<String, String> = BTreeMap::new();
     let days = minutes(HouseholdOptions::live(), 12, "2026-03-02T00:00:00Z", 21);
     for (offset, reading) in days.enumerate() {
-        let Folded::Reading { anomalies, .. } = fold.fold(&record(&reading, offset as u64)) else { panic!("poison") };
-        let alarms: Vec<&str> = anomalies.iter().map(|anomaly| anomaly.verdict.detector.as_str()).collect();
+        let Folded::Reading { anomalies, ended, .. } = fold.fold(&record(&reading, offset as u64)) else {
+            panic!("poison")
+        };
+        ended.iter().for_each(|ended| drop(alarming.remove(&ended.anomaly_id)));
+        alarming.extend(anomalies.into_iter().map(|anomaly| (anomaly.id, anomaly.verdict.detector)));
+        // A gap in the meter's record is judged by nobody, so an episode goes on over it.
+        let judged = reading.measures.is_some();
+        let alarms: Vec<&str> = alarming.values().filter(|_| judged).map(String::as_str).collect();
         scores.add(reading.injected, &alarms);
     }
     scores

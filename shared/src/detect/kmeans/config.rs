@@ -1,0 +1,51 @@
+//! What the detector looks at, with how many centres, and how often it may speak.
+
+use serde::{Deserialize, Serialize};
+
+use super::MAX_CLUSTERS;
+use crate::{
+    detect::{features::feature_problems, training_window_problem},
+    stream::StreamProfile,
+};
+
+/// Configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KMeansConfig {
+    /// Features in the language of [`crate::detect::features`], 1 to 16.
+    pub features: Vec<String>,
+    /// Number of centres, 1 to 16. Default 3: low, medium and high.
+    #[serde(default = "three")]
+    pub clusters: u32,
+    /// Quantile of the training distances beyond which a reading is an anomaly, over 0.5 and under 1. Default 0.95.
+    #[serde(default = "most")]
+    pub alarm_quantile: f64,
+    /// Days before the newest reading that are learned from, 1 to 3660. Default: the whole history.
+    #[serde(default)]
+    pub train_window_days: Option<u32>,
+}
+
+const fn three() -> u32 {
+    3
+}
+
+const fn most() -> f64 {
+    0.95
+}
+
+impl KMeansConfig {
+    /// What is wrong with the configuration under this profile: key, value, fix.
+    #[must_use]
+    pub fn problems(&self, profile: &StreamProfile) -> Vec<String> {
+        let mut problems = feature_problems(&self.features, profile);
+        if !(1..=MAX_CLUSTERS).contains(&self.clusters) {
+            problems.push(format!("clusters = {}: must be 1 to {MAX_CLUSTERS}", self.clusters));
+        }
+        let quantile = self.alarm_quantile;
+        if !(quantile > 0.5 && quantile < 1.0) {
+            problems.push(format!("alarm_quantile = {quantile}: must be over 0.5 and under 1"));
+        }
+        problems.extend(training_window_problem(self.train_window_days));
+        problems
+    }
+}
