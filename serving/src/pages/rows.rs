@@ -74,7 +74,7 @@ impl AnomalyRow {
                 |end| {
                     let readings = if end.readings == 1 { "reading" } else { "readings" };
                     let until = format::table_time(end.ended_at, offset);
-                    format!("{} {readings}, over at {until}", format::count(end.readings))
+                    format!("{} {readings}, over at {until}", end.readings)
                 },
             ),
         }
