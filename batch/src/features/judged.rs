@@ -41,7 +41,7 @@ pub struct TrainWindow {
     pub until: DateTime<Utc>,
 }
 
-/// Features of the readings of a window. More than [`MAX_ROWS`] are thinned evenly over the hours of the week, after
+/// Features of the readings of a window. More than 400,000 are thinned evenly over the hours of the week, after
 /// their features were computed.
 ///
 /// # Errors
@@ -74,7 +74,7 @@ pub async fn read_judged(
 }
 
 /// Hands over the readings of a window, device by device in the order of their time, with the step by which they have to
-/// be thinned to about [`MAX_ROWS`]. They hold the named measures only. Returns the lake's version.
+/// be thinned to about 400,000. They hold the named measures only. Returns the lake's version.
 ///
 /// # Errors
 /// [`LakeError`], and what `take` fails with.

@@ -9,7 +9,7 @@
 //! | `hour`, `day_of_week`, `month` | local time of the profile: 0 to 23, Monday = 0 to 6, 1 to 12 |
 //! | `is(plant_type, wind)` | 1 if the tag has that value, 0 if it has another |
 //!
-//! [`parse`] reads one, [`FeatureSet`] computes a list of them for a reading and keeps what it needs of a device.
+//! [`parse()`] reads one, [`FeatureSet`] computes a list of them for a reading and keeps what it needs of a device.
 //! Values that are missing are passed over: a lag counts values, not readings. Live, "before" is the order of the log.
 
 mod extract;
