@@ -35,6 +35,10 @@ fn poison() -> Vec<Option<Vec<u8>>> {
     bodies.push(with_device(&format!("\"{}\"", "x".repeat(900_000))));
     bodies.push(format!("\"{}\"", "\\u0001".repeat(100_000)).into_bytes());
     bodies.push(nested.into_bytes());
+    bodies.extend(
+        ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "yesterday"]
+            .map(|time| format!(r#"{{"device_id":"meter-a","timestamp":"{time}","power":1.0}}"#).into_bytes()),
+    );
     bodies.push(vec![b' '; 10 << 20]);
     bodies.push(b"\xff\xfe\x00".to_vec());
     bodies.push(Vec::new());
@@ -90,4 +94,30 @@ async fn whatever_is_sent_ends_as_a_reading_or_a_dead_letter_and_sums_stay_finit
     let partial = windows[0].partial;
     assert_eq!((partial.count, partial.min, partial.max), (35, -1e18, 1e18));
     assert!(partial.sum.is_finite() && partial.sum_squares.is_finite(), "{partial:?}");
+}
+
+#[tokio::test]
+async fn what_only_looks_like_poison_is_a_reading() {
+    let bench = Bench::new(1).await;
+    let plain = |minute| Message::Reading { device: 0, minute, power: Some(10) }.to_record();
+    let records = [
+        NewRecord { key: None, ..plain(0) },
+        record(Some(br#"{"device_id":"never-seen-before","timestamp":"2007-01-01T00:00:00Z","power":1.0}"#.to_vec())),
+        plain(1),
+        plain(1),
+        plain(90 * 24 * 60),
+        // Late by three months.
+        plain(2),
+        record(Some(br#"{"device_id":"meter-a","timestamp":"2007-01-01T00:03:00Z","power":null,"more":[1]}"#.to_vec())),
+    ];
+    bench.log.put(&SourcePartition::from(&bench.partitions[0]), &records).unwrap();
+    let run = bench.run();
+    wait_until("everything is in the lake", async || bench.closed().await == records.len() as u64).await;
+    run.stop().await;
+    assert_eq!(bench.lake.dead_letters(&profile().name), []);
+    let readings = bench.lake.readings(&profile().name);
+    assert_eq!(readings.len(), records.len());
+    let duplicates: Vec<u64> =
+        readings.iter().filter(|row| row.is_duplicate).map(|row| row.position.offset.get()).collect();
+    assert_eq!(duplicates, [3], "the second of two equal readings is a duplicate, and nothing else is");
 }
