@@ -29,6 +29,17 @@ pub fn anomaly_share(text: &str) -> Result<f64, &'static str> {
     text.parse().ok().filter(|share| (0.0..=0.5).contains(share)).ok_or("must be a number from 0 to 0.5")
 }
 
+/// A factor on the size of injected anomalies.
+pub fn anomaly_size(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|size| (0.0..=100.0).contains(size)).ok_or("must be a number from 0 to 100")
+}
+
+/// Seconds between two readings of a device.
+pub fn interval_secs(text: &str) -> Result<f64, &'static str> {
+    let in_range = |seconds: &f64| (0.000_1..=31_536_000.0).contains(seconds);
+    text.parse().ok().filter(in_range).ok_or("must be a number of seconds from 0.0001 to 31536000, a year")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +54,7 @@ mod tests {
         }
         assert_eq!((rate("0.5"), anomaly_share("0.5")), (Ok(0.5), Ok(0.5)));
         assert!(anomaly_share("0.51").is_err());
+        assert_eq!((anomaly_size("2"), interval_secs("0.1")), (Ok(2.0), Ok(0.1)));
+        assert!(anomaly_size("-1").is_err() && interval_secs("0").is_err());
     }
 }

@@ -11,6 +11,8 @@ pub(super) enum Slot {
     Skip,
     /// The device.
     Device,
+    /// A part of the device's name, by its place in it, and the tag that it is besides.
+    Key { part: usize, tag: Option<usize> },
     /// The event time.
     Time,
     /// The date of a UCI file.
@@ -82,8 +84,7 @@ pub(super) fn resolve(
     let mut wanted = vec![(request.time_column.as_deref().unwrap_or(&profile.time_field), Slot::Time)];
     match &request.device_column {
         Some(header) => wanted.push((header, Slot::Device)),
-        None if is_there(&profile.key_field) => wanted.push((&profile.key_field, Slot::Device)),
-        None => {}
+        None => wanted.extend(key_columns(profile).filter(|(header, _)| is_there(header))),
     }
     for (index, measure) in profile.measures.iter().enumerate() {
         match chosen(&measure.name) {
@@ -96,6 +97,9 @@ pub(super) fn resolve(
         }
     }
     for (index, tag) in profile.tags.iter().enumerate() {
+        if wanted.iter().any(|(_, slot)| matches!(slot, Slot::Key { tag: Some(taken), .. } if *taken == index)) {
+            continue;
+        }
         match chosen(tag) {
             Some(choice) => wanted.push((&choice.header, Slot::Tag(index))),
             None if is_there(tag) => wanted.push((tag, Slot::Tag(index))),
@@ -108,6 +112,36 @@ pub(super) fn resolve(
         });
     }
     assign(found, &wanted, request)
+}
+
+/// The columns that name the device: one, or the parts of its name.
+fn key_columns(profile: &StreamProfile) -> impl Iterator<Item = (&str, Slot)> {
+    let alone = profile.key_fields.len() == 1;
+    profile.key_fields.iter().enumerate().map(move |(part, header)| {
+        let tag = profile.tags.iter().position(|tag| tag == header);
+        (header.as_str(), if alone { Slot::Device } else { Slot::Key { part, tag } })
+    })
+}
+
+/// How many columns name the device together, all or none of them.
+pub(super) fn key_parts(
+    slots: &[Slot],
+    profile: &StreamProfile,
+    request: &IngestRequest,
+) -> Result<usize, IngestError> {
+    let found = slots.iter().filter(|slot| matches!(slot, Slot::Key { .. })).count();
+    if found == 0 || found == profile.key_fields.len() {
+        return Ok(found);
+    }
+    Err(IngestError::BadRequest {
+        reason: format!(
+            "{}: a device of stream `{}` is named by the columns {} together; add what is missing, or name one column \
+             with --device-column",
+            request.path.display(),
+            profile.name,
+            profile.key_fields.join(", ")
+        ),
+    })
 }
 
 fn check_choices(request: &IngestRequest, profile: &StreamProfile) -> Result<(), IngestError> {

@@ -7,7 +7,7 @@ use kilowatch_shared::{
 
 use super::{
     IngestError, IngestRequest,
-    columns::{Slot, is_uci, resolve, resolve_uci},
+    columns::{Slot, is_uci, key_parts, resolve, resolve_uci},
     text::split_quoted,
 };
 
@@ -29,6 +29,8 @@ pub(crate) struct TextLayout {
     pub(super) offset_secs: i64,
     /// How numbers stand for times.
     pub(super) time_format: TimeFormat,
+    /// How many fields name the device together; 0 if one or none of the file's does.
+    pub(super) key_parts: usize,
     /// How many measures and tags the profile has.
     pub(super) measures: usize,
     pub(super) tags: usize,
@@ -51,6 +53,7 @@ impl TextLayout {
             .collect();
         let uci = is_uci(&names, request);
         let slots = if uci { resolve_uci(&names, request, profile)? } else { resolve(&names, request, profile)? };
+        let key_parts = key_parts(&slots, profile, request)?;
         let own_offset_secs = if uci { UCI_OFFSET_SECS } else { 0 };
         Ok(Self {
             separator,
@@ -59,6 +62,7 @@ impl TextLayout {
             device: request.device.clone(),
             offset_secs: request.utc_offset.map_or(own_offset_secs, |offset| i64::from(offset.local_minus_utc())),
             time_format: profile.time_format,
+            key_parts,
             measures: profile.measures.len(),
             tags: profile.tags.len(),
         })

@@ -9,15 +9,16 @@ use arrow::{
     error::ArrowError,
 };
 use chrono::DateTime;
-use kilowatch_shared::stream::{StreamProfile, TimeFormat};
+use kilowatch_shared::stream::{StreamProfile, TimeFormat, decode::joined_key};
 use parquet::arrow::{
     ProjectionMask,
     arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
 };
+use smallvec::SmallVec;
 
 use super::{
     IngestError, IngestRequest, InputFormat, ParsedRows, Progress,
-    columns::{Slot, resolve},
+    columns::{Slot, key_parts, resolve},
     number::measurable,
     open::InputFile,
     rows::RowsBuilder,
@@ -34,6 +35,8 @@ pub(crate) struct ParquetInput {
     request: IngestRequest,
     profile: StreamProfile,
     slots: Vec<(Slot, String)>,
+    /// How many columns name the device together; 0 if one or none does.
+    key_parts: usize,
     next_row: u64,
     bytes_per_row: f64,
     progress: Arc<dyn Progress>,
@@ -62,6 +65,7 @@ impl ParquetInput {
         }
         let names: Vec<String> = builder.schema().fields().iter().map(|field| field.name().clone()).collect();
         let slots = resolve(&names, request, profile)?;
+        let key_parts = key_parts(&slots, profile, request)?;
         let roots = slots.iter().enumerate().filter(|(_, slot)| **slot != Slot::Skip).map(|(index, _)| index);
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
         let reader = builder
@@ -77,6 +81,7 @@ impl ParquetInput {
             request: request.clone(),
             profile: profile.clone(),
             slots,
+            key_parts,
             next_row: 1,
             bytes_per_row,
             progress,
@@ -97,7 +102,7 @@ impl ParquetInput {
         for row in 0..batch.num_rows() {
             let number = self.next_row;
             self.next_row += 1;
-            match read_row(&columns, row, fixed_device, &mut rows) {
+            match read_row(&columns, row, fixed_device, self.key_parts, &mut rows) {
                 Ok((device, time)) => rows.push(number, device, time),
                 Err(reason) => rows.push_bad(number, reason, describe(&batch, row).as_bytes()),
             }
@@ -133,7 +138,7 @@ impl ParquetInput {
                     _ => return Err(unfit("number")),
                 },
                 Slot::Time => self.time_column(column, offset_secs).ok_or_else(|| unfit("time"))?,
-                Slot::Device | Slot::Tag(_) => Values::Text(to(&DataType::Utf8, "text")?),
+                Slot::Device | Slot::Key { .. } | Slot::Tag(_) => Values::Text(to(&DataType::Utf8, "text")?),
                 Slot::Skip | Slot::Date | Slot::Clock => continue,
             };
             columns.push(TypedColumn { slot: *slot, name: name.clone(), values });
@@ -191,9 +196,11 @@ fn read_row(
     columns: &[TypedColumn],
     row: usize,
     fixed_device: u32,
+    key_parts: usize,
     rows: &mut RowsBuilder,
 ) -> Result<(u32, i64), String> {
     let (mut device, mut time) = (fixed_device, None);
+    let mut key: SmallVec<[&str; 2]> = SmallVec::from_elem("", key_parts);
     for TypedColumn { slot, name, values } in columns {
         match (slot, values) {
             (Slot::Measure(index), Values::Number(column)) => {
@@ -209,6 +216,19 @@ fn read_row(
                 let text = if text.is_valid(row) { text.value(row) } else { "" };
                 device = rows.device(text.trim()).map_err(|invalid| invalid.to_string())?;
             }
+            (Slot::Key { part, tag }, Values::Text(column)) => {
+                let text = column.as_string::<i32>();
+                let text = if text.is_valid(row) { text.value(row).trim() } else { "" };
+                if text.is_empty() {
+                    return Err(format!("{name}: a part of the device's name is empty"));
+                }
+                if let Some(place) = key.get_mut(*part) {
+                    *place = text;
+                }
+                if let Some(place) = tag.and_then(|tag| rows.texts.get_mut(tag)) {
+                    *place = Some(text.into());
+                }
+            }
             (Slot::Tag(index), Values::Text(column)) => {
                 let text = column.as_string::<i32>();
                 if let Some(place) = rows.texts.get_mut(*index) {
@@ -217,6 +237,9 @@ fn read_row(
             }
             (_, values) => time = Some(read_time(values, row).map_err(|reason| format!("{name}: {reason}"))?),
         }
+    }
+    if key_parts > 0 {
+        device = rows.device(&joined_key(key.into_iter())).map_err(|invalid| invalid.to_string())?;
     }
     time.map(|time| (device, time)).ok_or_else(|| "no event time".to_owned())
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use kilowatch_shared::stream::decode::joined_key;
 use smallvec::SmallVec;
 
 use super::{
@@ -24,6 +25,7 @@ pub(crate) fn parse_block(layout: &TextLayout, block: &Block) -> ParsedRows {
         rows: RowsBuilder::new(layout.measures, layout.tags, rows),
         uci_time: UciTime::default(),
         fixed_device: 0,
+        key: SmallVec::from_elem(String::new(), layout.key_parts),
     };
     reader.fixed_device = reader.rows.known_device(&layout.device);
     // A quote anywhere sends the block to the careful path, which a file of numbers never needs.
@@ -48,6 +50,8 @@ struct LineReader<'a> {
     rows: RowsBuilder,
     uci_time: UciTime,
     fixed_device: u32,
+    /// The parts of the device's name in the row at hand.
+    key: SmallVec<[String; 2]>,
 }
 
 /// What is wrong with a field, put into words only if the line has the right number of them.
@@ -102,6 +106,7 @@ impl LineReader<'_> {
                     .map(|micros| time = Some(micros))
                     .map_err(BadField::Time),
                 Some(Slot::Device) => self.device(field).map(|index| device = index),
+                Some(Slot::Key { part, tag }) => self.key_part(*part, *tag, field),
                 Some(Slot::Tag(index)) => self.tag(*index, field),
             };
             if let Err(reason) = outcome
@@ -127,7 +132,22 @@ impl LineReader<'_> {
                 }
             }
         }
+        if layout.key_parts > 0 {
+            let name = joined_key(self.key.iter().map(String::as_str));
+            device = self.rows.device(&name).map_err(|invalid| invalid.to_string())?;
+        }
         time.map(|micros| (device, micros)).ok_or_else(|| "no event time".to_owned())
+    }
+
+    fn key_part(&mut self, part: usize, tag: Option<usize>, field: &[u8]) -> Result<(), BadField> {
+        let text = std::str::from_utf8(field).map_err(|_| BadField::NotUtf8)?.trim();
+        if text.is_empty() {
+            return Err(BadField::Device("a part of the device's name is empty".to_owned()));
+        }
+        if let Some(place) = self.key.get_mut(part) {
+            text.clone_into(place);
+        }
+        tag.map_or(Ok(()), |tag| self.tag(tag, field))
     }
 
     fn device(&mut self, field: &[u8]) -> Result<u32, BadField> {

@@ -1,7 +1,7 @@
 //! Times of a text file as microseconds since 1970 UTC.
 
 use chrono::NaiveDate;
-use kilowatch_shared::stream::TimeFormat;
+use kilowatch_shared::stream::{TimeFormat, decode::FIRST_MILLIS};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -49,10 +49,12 @@ pub(super) fn parse_instant(field: &[u8], format: TimeFormat, offset_secs: i64) 
     let field = field.trim_ascii();
     let micros = match format {
         TimeFormat::Rfc3339 => parse_iso(field, offset_secs)?,
-        TimeFormat::EpochMillis | TimeFormat::EpochSeconds => match fast_float2::parse::<f64, _>(field) {
-            Ok(number) => epoch_micros(number, format)?,
-            Err(_) => parse_iso(field, offset_secs)?,
-        },
+        TimeFormat::EpochMillis | TimeFormat::EpochSeconds | TimeFormat::Any => {
+            match fast_float2::parse::<f64, _>(field) {
+                Ok(number) => epoch_micros(number, format)?,
+                Err(_) => parse_iso(field, offset_secs)?,
+            }
+        }
     };
     in_range(micros)
 }
@@ -60,7 +62,12 @@ pub(super) fn parse_instant(field: &[u8], format: TimeFormat, offset_secs: i64) 
 /// A number of the profile's unit in microseconds.
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked before the cast")]
 pub(super) fn epoch_micros(number: f64, format: TimeFormat) -> Result<i64, NotATime> {
-    let scale = if format == TimeFormat::EpochMillis { 1e3 } else { 1e6 };
+    let millis = match format {
+        TimeFormat::EpochMillis => true,
+        TimeFormat::Any => number >= FIRST_MILLIS,
+        TimeFormat::Rfc3339 | TimeFormat::EpochSeconds => false,
+    };
+    let scale = if millis { 1e3 } else { 1e6 };
     let micros = (number * scale).round();
     // 2^53: everything in range is below it, and below it each microsecond is a double of its own.
     if micros.abs() < 9_007_199_254_740_992.0 { Ok(micros as i64) } else { Err(NotATime::OutOfRange) }

@@ -29,7 +29,7 @@ pub enum Command {
     Speed(speed::SpeedCommand),
     /// Dashboard and API alone, beside a lake, views and log that others fill.
     Serve,
-    /// A meter that sends readings.
+    /// Devices that send readings, for each of the built-in streams.
     Simulate(simulate::SimulateArgs),
     /// Trained models and which one serves.
     #[command(subcommand)]

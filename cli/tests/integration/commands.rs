@@ -91,7 +91,10 @@ fn the_server_does_not_listen_beyond_loopback_without_authentication() {
 fn what_can_never_work_is_wrong_use_and_says_what_would() {
     let folder = tempfile::tempdir().unwrap();
     for (args, hint) in [
-        (&["batch", "rollup", "--stream", "hosehold"][..], "known streams: household"),
+        (
+            &["batch", "rollup", "--stream", "hosehold"][..],
+            "known streams: campus, grid, household, power-plant, sensor",
+        ),
         (&["up", "--rate", "0"], "above 0"),
         (&["simulate", "--anomaly-share", "0.9"], "from 0 to 0.5"),
         (&["batch", "train", "--model", "estimate", "--until", "soon"], "2007-01-31T18:00:00Z"),

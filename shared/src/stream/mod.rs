@@ -4,6 +4,7 @@
 //! profiles and the user's own.
 
 pub mod decode;
+mod fields;
 pub mod profile;
 pub mod registry;
 

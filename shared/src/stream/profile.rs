@@ -1,9 +1,13 @@
 //! The profile of a stream: topic, fields, roll-ups, detectors, forecast target.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::{Deserialize, Serialize};
 
+use super::fields;
 use crate::{
     detect::{DetectorConfig, detector_problems},
     log::check_name,
@@ -30,13 +34,20 @@ pub struct StreamProfile {
     /// Partitions of the topic where kilowatch creates it, 1 to 1024. Default 1.
     #[serde(default = "one")]
     pub partitions: u32,
-    /// Field that names the device.
-    pub key_field: String,
+    /// Field that names the device; of several, as `["building", "floor"]`, their texts are joined by `/`.
+    #[serde(rename = "key_field", with = "one_or_many")]
+    pub key_fields: Vec<String>,
     /// Field that holds the event time.
     pub time_field: String,
     /// How the event time is written.
     #[serde(default)]
     pub time_format: TimeFormat,
+    /// Zone of the stream's people, as minutes east of UTC: local days and hours, and times that name no zone. Default 0.
+    #[serde(default)]
+    pub utc_offset_minutes: i32,
+    /// Other names under which a payload may carry a field: `{ meter_id = "meterId" }` reads `meter_id` as `meterId`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub aliases: BTreeMap<String, String>,
     /// Which end of its interval the event time stamps. Default `start`.
     #[serde(default)]
     pub time_stamps: TimeStamps,
@@ -99,6 +110,9 @@ pub enum TimeFormat {
     EpochMillis,
     /// Seconds since 1970 UTC, fractions allowed.
     EpochSeconds,
+    /// Text as ISO 8601 writes it, with an offset or in the stream's zone (`2024-05-01T12:00:00.25`, a space for the T),
+    /// or a number: seconds since 1970 UTC below 10^11, and milliseconds from there on.
+    Any,
 }
 
 /// Which end of its interval an event time stamps.
@@ -134,9 +148,6 @@ pub struct ForecastConfig {
     /// Hours ahead, 1 to 168. Default 48.
     #[serde(default = "two_days")]
     pub horizon_hours: u32,
-    /// Zone of local hours and weekdays, as minutes east of UTC. Default 0.
-    #[serde(default)]
-    pub utc_offset_minutes: i32,
 }
 
 const fn two_days() -> u32 {
@@ -204,7 +215,7 @@ impl StreamProfile {
     /// The clock on the wall where the stream is measured.
     #[must_use]
     pub fn calendar(&self) -> LocalCalendar {
-        LocalCalendar::new(self.forecast.as_ref().map_or(0, |forecast| forecast.utc_offset_minutes))
+        LocalCalendar::new(self.utc_offset_minutes)
     }
 
     fn problems(&self) -> Vec<String> {
@@ -227,27 +238,13 @@ impl StreamProfile {
         require((1..=1024).contains(&self.partitions), format!("partitions = {}: must be 1 to 1024", self.partitions));
         require(self.interval_secs > 0, "interval_secs = 0: must be at least 1".to_owned());
         require(!self.measures.is_empty(), "measures: at least one is needed".to_owned());
-        let (key, time) = (&self.key_field, &self.time_field);
-        require(!key.is_empty() && !time.is_empty(), "key_field and time_field: both must name a field".to_owned());
-        require(key != time, format!("key_field and time_field: both are `{key}`; a field has one meaning"));
-        for name in self.measures.iter().map(|m| &m.name).chain(&self.tags) {
-            require(
-                name != key && name != time,
-                format!("`{name}`: is the key or time field too; it is stored anyway, so leave it out here"),
-            );
+        for problem in fields::problems(self) {
+            require(false, problem);
         }
-        let mut names = BTreeSet::new();
-        for name in self.measures.iter().map(|m| &m.name).chain(&self.tags) {
-            require(
-                is_column_name(name),
-                format!("`{name}`: a measure or tag is 1 to 63 of a-z, 0-9 and _, beginning with a letter"),
-            );
-            require(
-                !RESERVED_COLUMNS.contains(&name.as_str()),
-                format!("`{name}`: the lake uses this column itself; choose another name"),
-            );
-            require(names.insert(name), format!("`{name}`: named twice"));
-        }
+        require(
+            (-14 * 60..=14 * 60).contains(&self.utc_offset_minutes),
+            format!("utc_offset_minutes = {}: must be -840 to 840", self.utc_offset_minutes),
+        );
         let windows = &self.rollup_windows_secs;
         require(windows.is_sorted_by(|a, b| a < b), format!("rollup_windows_secs = {windows:?}: must be ascending"));
         require(windows.contains(&3600), format!("rollup_windows_secs = {windows:?}: must contain 3600"));
@@ -270,10 +267,6 @@ impl StreamProfile {
                 (1..=168).contains(&forecast.horizon_hours),
                 format!("forecast.horizon_hours = {}: must be 1 to 168", forecast.horizon_hours),
             );
-            require(
-                (-14 * 60..=14 * 60).contains(&forecast.utc_offset_minutes),
-                format!("forecast.utc_offset_minutes = {}: must be -840 to 840", forecast.utc_offset_minutes),
-            );
         }
         problems.extend(detector_problems(self));
         problems
@@ -294,8 +287,28 @@ pub const RESERVED_COLUMNS: [&str; 10] = [
     "injected",
 ];
 
-fn is_column_name(name: &str) -> bool {
-    name.len() <= 63
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+/// `"device_id"` or `["building", "floor"]`.
+mod one_or_many {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a field name or a list of field names")]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(names: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+        match names {
+            [one] => one.serialize(serializer),
+            many => many.serialize(serializer),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+        Ok(match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(name) => vec![name],
+            OneOrMany::Many(names) => names,
+        })
+    }
 }

@@ -5,7 +5,13 @@ use std::collections::BTreeMap;
 use super::profile::{ProfileError, StreamProfile};
 use crate::position::StreamName;
 
-const BUILT_IN: [(&str, &str); 1] = [("household", include_str!("../../profiles/household.toml"))];
+const BUILT_IN: [(&str, &str); 5] = [
+    ("household", include_str!("../../profiles/household.toml")),
+    ("power-plant", include_str!("../../profiles/power-plant.toml")),
+    ("campus", include_str!("../../profiles/campus.toml")),
+    ("sensor", include_str!("../../profiles/sensor.toml")),
+    ("grid", include_str!("../../profiles/grid.toml")),
+];
 
 /// Profiles by name.
 #[derive(Debug, Clone)]
@@ -50,7 +56,8 @@ mod tests {
     #[test]
     fn every_built_in_profile_is_valid() {
         let registry = StreamRegistry::built_in().unwrap();
-        assert!(registry.iter().any(|profile| profile.name.as_str() == "household"));
+        let names: Vec<&str> = registry.iter().map(|profile| profile.name.as_str()).collect();
+        assert_eq!(names, ["campus", "grid", "household", "power-plant", "sensor"]);
     }
 
     #[test]
@@ -61,7 +68,7 @@ mod tests {
             .replace("target = \"active_power\"", "target = \"activ_power\"");
         let message = StreamProfile::parse(&text, "mine.toml").unwrap_err().to_string();
         assert!(message.contains("must contain 3600"), "{message}");
-        assert!(message.contains("`voltage`: is the key or time field too"), "{message}");
+        assert!(message.contains("measures: `voltage` is the key or time field too"), "{message}");
         assert!(message.contains("each must divide a day"), "{message}");
         assert!(message.contains("`activ_power` is not one of the measures"), "{message}");
     }

@@ -1,9 +1,45 @@
 //! Producers: streams as they could be, with anomalies whose truth is known, one folder a profile.
 //!
-//! A simulator is a function of its seed, its options and the instants that it is asked for; it owns no clock and no
+//! A [`Simulator`] is a function of its seed, its options and the instants that it is asked for; it owns no clock and no
 //! socket. What it injects travels beside the payload ([`kilowatch_shared::stream::decode::INJECTED_HEADER`]), so no
-//! detector can see it.
+//! detector can see it. [`catalog`] says which streams can be simulated, at which pace and with how much history.
+//!
+//! What the folders share: `injector` draws the episodes, `noise` and `steps` carry a device from one reading to the
+//! next, `record` makes the message, `fleet` lets several devices take turns, and [`csv`] writes them as a file.
 
+mod campus;
+pub mod catalog;
+pub mod csv;
+mod fleet;
+mod grid;
 pub mod household;
+mod injector;
+mod noise;
+mod power_plant;
+mod record;
+mod sensor;
+mod steps;
 
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use kilowatch_shared::log::NewRecord;
+
+pub use catalog::{SimulatedStream, SimulationOptions};
 pub use household::{HouseholdOptions, HouseholdSimulator, InjectedAnomaly, SimulatedReading, UciRowCounts};
+pub use injector::{InjectedKind, Injection};
+
+/// A stream's producer.
+pub trait Simulator: fmt::Debug + Send {
+    /// How many devices take turns.
+    fn devices(&self) -> usize;
+
+    /// The message of the device whose turn it is. Instants never go back. `None` if there is no device.
+    ///
+    /// # Errors
+    /// None of the simulated values can fail; the error is serde's.
+    fn next_record(&mut self, at: DateTime<Utc>) -> Result<Option<NewRecord>, serde_json::Error>;
+}
+
+#[cfg(test)]
+mod tests;

@@ -20,45 +20,55 @@ use kilowatch_shared::{
     lake::{LakeTable, SegmentLake as _},
     log::SharedLog,
     model::ModelKind,
+    position::DeviceId,
     stream::StreamProfile,
 };
-use kilowatch_speed::simulate::{HouseholdOptions, HouseholdSimulator, household};
+use kilowatch_speed::simulate::{Injection, SimulatedStream, SimulationOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::UpArgs;
 use crate::{
-    commands::simulate::{Plan, Sink, produce},
+    commands::simulate::{Plan, Sink, produce, write_training_set, write_uci_history},
     progress::FileBar,
     stores::Stores,
 };
 
-/// The last day of the simulated history comes through the log, so that the live layer has something to judge and
-/// its detectors are warm when the first live reading arrives.
-const BACK_DATED_DAY: TimeDelta = TimeDelta::days(1);
+/// A year of minutes.
+const HOUSEHOLD_MINUTES: i64 = 365 * 24 * 60;
 
 /// Ingests, rolls up, trains and forecasts with the jobs of `kilowatch batch`; does nothing where that was done.
 ///
+/// The end of a simulated history comes through the log, so that the live layer has something to judge and its detectors
+/// are warm when the first live reading arrives.
+///
 /// # Errors
 /// A file that cannot be read, or a job that fails.
-pub async fn fill(args: &UpArgs, profile: &StreamProfile, stores: &Stores, log: &SharedLog) -> anyhow::Result<()> {
+pub async fn fill(
+    args: &UpArgs,
+    profile: &StreamProfile,
+    simulated: Option<&'static SimulatedStream>,
+    stores: &Stores,
+    log: &SharedLog,
+) -> anyhow::Result<()> {
     let empty = stores.lake.snapshot(&profile.name, LakeTable::Readings).await?.version.is_none();
-    match &args.history {
-        Some(file) => load(args, profile, stores, file).await,
-        None if args.no_simulator => Ok(()),
+    match (&args.history, simulated) {
+        (Some(file), _) => load(args, profile, stores, file).await,
         // A first start that was stopped half way left the rest to do.
-        None if !empty => prepare(args, profile, stores, false).await,
-        None => {
-            let until = Utc::now().duration_trunc(TimeDelta::minutes(1))? - BACK_DATED_DAY;
+        (None, Some(_)) if !empty => prepare(args, profile, stores, false).await,
+        (None, Some(simulated)) => {
+            let until = Utc::now().duration_trunc(TimeDelta::minutes(1))? - simulated.back_dated;
             let folder = tempfile::tempdir().context("making a folder for the simulated history")?;
-            let file = simulate_year(args, profile, folder.path(), until).await?;
-            load(args, profile, stores, &file).await?;
-            simulate_last_day(args, profile, log, until).await
+            if let Some(file) = simulate_file(args, profile, simulated, folder.path(), until).await? {
+                load(args, profile, stores, &file).await?;
+            }
+            simulate_the_end(args, profile, simulated, log, until).await
         }
+        (None, None) => Ok(()),
     }
 }
 
 async fn load(args: &UpArgs, profile: &StreamProfile, stores: &Stores, file: &Path) -> anyhow::Result<()> {
-    let request = IngestRequest::new(file.to_owned(), args.device.clone());
+    let request = IngestRequest::new(file.to_owned(), device_of(args)?);
     let report =
         ingest(&stores.batch(), profile, &request, Arc::new(FileBar::new())).await.context("ingesting the history")?;
     tracing::info!(ingest.rows = report.rows, "history is in the lake");
@@ -94,40 +104,52 @@ async fn prepare(args: &UpArgs, profile: &StreamProfile, stores: &Stores, has_ne
     Ok(())
 }
 
-async fn simulate_year(
-    args: &UpArgs,
-    profile: &StreamProfile,
-    folder: &Path,
-    until: DateTime<Utc>,
-) -> anyhow::Result<PathBuf> {
-    let file = folder.join("simulated-household.csv");
-    let utc_offset_minutes = profile.forecast.as_ref().map_or(0, |forecast| forecast.utc_offset_minutes);
-    let options = HouseholdOptions { utc_offset_minutes, ..HouseholdOptions::history() };
-    let (path, device, seed) = (file.clone(), args.device.clone(), args.seed);
-    tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
-        let mut out = std::io::BufWriter::new(std::fs::File::create(&path)?);
-        household::write_uci(&mut out, device, until - TimeDelta::days(365), until, seed, options)?;
-        std::io::Write::flush(&mut out)?;
-        Ok(())
-    })
-    .await?
-    .context("simulating a year of history")?;
-    Ok(file)
+fn device_of(args: &UpArgs) -> anyhow::Result<DeviceId> {
+    Ok(args.device.clone().map_or_else(|| DeviceId::parse(IngestRequest::DEFAULT_DEVICE), Ok)?)
 }
 
-async fn simulate_last_day(
+/// The file that models learn from, up to `until`; none where a stream has nothing to learn.
+async fn simulate_file(
     args: &UpArgs,
     profile: &StreamProfile,
+    simulated: &'static SimulatedStream,
+    folder: &Path,
+    until: DateTime<Utc>,
+) -> anyhow::Result<Option<PathBuf>> {
+    let file = folder.join(format!("simulated-{}.csv", profile.name));
+    let (path, profile, device, seed) = (file.clone(), profile.clone(), device_of(args)?, args.seed);
+    let written = tokio::task::spawn_blocking(move || -> anyhow::Result<bool> {
+        if profile.forecast.is_some() {
+            let from = until - TimeDelta::minutes(HOUSEHOLD_MINUTES);
+            write_uci_history(&path, &profile, device, from, HOUSEHOLD_MINUTES.unsigned_abs(), seed)?;
+            return Ok(true);
+        }
+        let Some(training) = &simulated.training else { return Ok(false) };
+        let injection = Injection::of_share(training.anomaly_share);
+        let simulator = simulated.open(&SimulationOptions::new(&profile, seed, injection));
+        let plan = Plan::back_dated(None, training.interval, Some(training.rows), simulator.devices(), until);
+        write_training_set(&path, &profile, simulator, &plan)?;
+        Ok(true)
+    });
+    let written = written.await?.context("simulating the history")?;
+    Ok(written.then_some(file))
+}
+
+/// What lies between the file and now, through the log.
+async fn simulate_the_end(
+    args: &UpArgs,
+    profile: &StreamProfile,
+    simulated: &SimulatedStream,
     log: &SharedLog,
     from: DateTime<Utc>,
 ) -> anyhow::Result<()> {
-    let simulator = HouseholdSimulator::new(args.device.clone(), args.seed, HouseholdOptions::live());
-    let plan = Plan {
-        from: Some(from),
-        interval: TimeDelta::seconds(i64::from(profile.interval_secs)),
-        count: Some(u64::try_from(BACK_DATED_DAY.num_seconds())? / u64::from(profile.interval_secs)),
-        rate: None,
-    };
+    let injection = Injection::of_share(simulated.anomaly_share);
+    let options =
+        SimulationOptions { device: args.device.clone(), ..SimulationOptions::new(profile, args.seed, injection) };
+    let simulator = simulated.open(&options);
+    let interval = TimeDelta::seconds(i64::from(profile.interval_secs));
+    let until = from + simulated.back_dated;
+    let plan = Plan::back_dated(Some(from), interval, None, simulator.devices(), until);
     let mut sink = Sink::Log { log: log.clone(), topic: profile.topic.clone() };
     produce(simulator, &plan, &mut sink, &CancellationToken::new()).await
 }

@@ -1,4 +1,4 @@
-//! What goes on beside the layers: the simulated meter, and the clean-up of the embedded log.
+//! What goes on beside the layers: the simulated devices, and the clean-up of the embedded log.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use kilowatch_shared::{
     position::DeviceId,
     stream::StreamProfile,
 };
-use kilowatch_speed::simulate::{HouseholdOptions, HouseholdSimulator};
+use kilowatch_speed::simulate::{Injection, SimulatedStream, SimulationOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::UpArgs;
@@ -18,12 +18,12 @@ use crate::commands::simulate::{Plan, Sink, produce};
 /// The log grows by a few megabytes an hour at home; once an hour is often enough to give it back.
 const TRIM_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// The simulated meter.
+/// The simulated devices.
 #[derive(Debug, Clone)]
 pub struct LiveOptions {
-    device: DeviceId,
+    device: Option<DeviceId>,
     seed: u64,
-    rate: f64,
+    rate: Option<f64>,
 }
 
 impl LiveOptions {
@@ -40,15 +40,18 @@ impl LiveOptions {
 pub async fn simulate(
     options: LiveOptions,
     profile: &StreamProfile,
+    simulated: &SimulatedStream,
     log: SharedLog,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
-    // Each start is another stretch of the meter's life; a seed of its own keeps the stretches from being alike.
+    // Each start is another stretch of the devices' lives; a seed of its own keeps the stretches from being alike.
     let seed = options.seed.wrapping_add(Utc::now().timestamp().cast_unsigned());
-    let simulator = HouseholdSimulator::new(options.device, seed, HouseholdOptions::live());
-    let plan = Plan { from: None, interval: TimeDelta::zero(), count: None, rate: Some(options.rate) };
+    let injection = Injection::of_share(simulated.anomaly_share);
+    let simulator = simulated
+        .open(&SimulationOptions { device: options.device, ..SimulationOptions::new(profile, seed, injection) });
+    let rate = options.rate.unwrap_or(simulator.devices() as f64 / simulated.live_interval_secs);
     let mut sink = Sink::Log { log, topic: profile.topic.clone() };
-    produce(simulator, &plan, &mut sink, stop).await
+    produce(simulator, &Plan::live(rate), &mut sink, stop).await
 }
 
 /// Gives back what the lake holds and what is older than the retention; never anything at or above L.

@@ -17,14 +17,18 @@ use kilowatch_shared::{
     position::{DeviceId, StreamName},
     stream::StreamProfile,
 };
-use kilowatch_speed::SpeedLayer;
+use kilowatch_speed::{SpeedLayer, simulate::SimulatedStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::probe::SpeedProbe;
 use crate::{
     arguments,
-    commands::{serve, simulate::require_simulator, speed},
+    commands::{
+        serve,
+        simulate::{check_device, find_simulated},
+        speed,
+    },
     context::Context,
     lock::DataFolderLock,
     shutdown,
@@ -40,18 +44,19 @@ pub struct UpArgs {
     /// The stream, which is also the one that pages and API show [default: serving.default_stream, that is household].
     #[arg(long)]
     stream: Option<StreamName>,
-    /// History of your own in the UCI format, plain or gzip; without it an empty lake gets a simulated year.
+    /// History of your own, in the UCI format or with a column for each field, plain or gzip; without it an empty lake
+    /// gets a simulated one.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
-    /// The meter of the history and of the simulator.
-    #[arg(long, default_value = "meter-0001")]
-    device: DeviceId,
-    /// Waits for readings from outside: no simulated history, no simulated meter.
+    /// The meter of a history that names none, and of a simulated household [default: meter-0001].
+    #[arg(long)]
+    device: Option<DeviceId>,
+    /// Waits for readings from outside: no simulated history, no simulated devices. A stream of your own has none anyway.
     #[arg(long)]
     no_simulator: bool,
-    /// Readings a second of the simulated meter.
-    #[arg(long, default_value_t = 1.0, value_parser = arguments::rate)]
-    rate: f64,
+    /// Readings a second of all simulated devices together [default: the stream's own].
+    #[arg(long, value_parser = arguments::rate)]
+    rate: Option<f64>,
     /// Seed of the simulation.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -64,8 +69,9 @@ pub async fn run(args: UpArgs, context: &Context) -> anyhow::Result<ExitCode> {
         serving.default_stream = stream.to_string();
     }
     let profile = context.profile(&StreamName::parse(&serving.default_stream)?)?;
-    if !args.no_simulator {
-        require_simulator(&profile)?;
+    let simulated = if args.no_simulator { None } else { Some(find_simulated(&profile)?) };
+    if simulated.is_some() && args.history.is_none() {
+        check_device(&profile.name, args.device.as_ref())?;
     }
     let _lock = DataFolderLock::acquire(&context.settings.data_dir)?;
     let stop = shutdown::on_signal()?;
@@ -83,11 +89,11 @@ pub async fn run(args: UpArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let serving = tokio::spawn(server.run_until_stopped(serving_stop.clone()));
 
     let filled = tokio::select! {
-        filled = history::fill(&args, &profile, &stores, &log) => filled,
+        filled = history::fill(&args, &profile, simulated, &stores, &log) => filled,
         () = stop.cancelled() => Ok(()),
     };
     let outcome = match filled {
-        Ok(()) => run_layers(&args, &profile, context, &stores, log, layer, &stop).await,
+        Ok(()) => run_layers(&args, &profile, simulated, context, &stores, log, layer, &stop).await,
         Err(error) => Err(error),
     };
     serving_stop.cancel();
@@ -100,6 +106,7 @@ pub async fn run(args: UpArgs, context: &Context) -> anyhow::Result<ExitCode> {
 async fn run_layers(
     args: &UpArgs,
     profile: &StreamProfile,
+    simulated: Option<&'static SimulatedStream>,
     context: &Context,
     stores: &Stores,
     log: SharedLog,
@@ -117,9 +124,9 @@ async fn run_layers(
         let (lake, profile, log, stop) = (stores.lake.clone(), profile.clone(), log.clone(), layers_stop.clone());
         async move { live::trim_log(&profile, &log, lake.as_ref(), retention_days, &stop).await }
     });
-    if !args.no_simulator {
+    if let Some(simulated) = simulated {
         let (options, profile, stop) = (live::LiveOptions::of(args), profile.clone(), layers_stop.clone());
-        tasks.spawn(async move { live::simulate(options, &profile, log, &stop).await });
+        tasks.spawn(async move { live::simulate(options, &profile, simulated, log, &stop).await });
     }
 
     // Not a task of its own: a job that runs at the stop is dropped with it, and publishes nothing half.

@@ -109,8 +109,7 @@ impl UsageRequest {
 
 /// The zone in which the stream's people live.
 pub(crate) fn profile_offset(profile: &StreamProfile) -> FixedOffset {
-    let minutes = profile.forecast.as_ref().map_or(0, |forecast| forecast.utc_offset_minutes);
-    FixedOffset::east_opt(minutes * 60).unwrap_or_else(|| chrono::Offset::fix(&Utc))
+    FixedOffset::east_opt(profile.utc_offset_minutes * 60).unwrap_or_else(|| chrono::Offset::fix(&Utc))
 }
 
 /// The measure of that name; without a name the forecast's target, else the first one.

@@ -7,11 +7,13 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde_json::error::Category;
 use smallvec::{SmallVec, smallvec};
 
-use super::{DecodeError, Decoder, Field, Role, time};
+use super::{
+    DecodeError, Decoder, Field, Role, joined_key,
+    time::{EXACT_INTEGERS, TimeProblem, TimeReader},
+};
 use crate::{
     position::DeviceId,
     reading::{MAX_MAGNITUDE, Measures, Reading, Tags},
-    stream::profile::TimeFormat,
 };
 
 const KEY_FIX: &str = "name the device by a text of 1 to 200 characters or by a whole number";
@@ -21,31 +23,35 @@ const TAG_FIX: &str = "send a text of at most 200 characters, a number or true o
 /// Longest tag in characters; a tag is a name, and a roll-up group is made of them.
 const MAX_TAG_CHARS: usize = 200;
 
-/// The integers that an f64 holds exactly end here; a larger number in a key field may have been rounded.
-const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
-
 pub(super) fn decode(decoder: &Decoder, text: &str) -> Result<Reading, DecodeError> {
     let mut draft = Draft {
+        key: SmallVec::new(),
         device: None,
         event_time: None,
         measures: smallvec![None; decoder.measures],
         tags: smallvec![None; decoder.tags],
-        seen: smallvec![false; decoder.fields.len()],
+        seen: smallvec![false; decoder.roles.len()],
         current: None,
         problem: None,
     };
+    if decoder.key_parts > 1 {
+        draft.key.resize(decoder.key_parts, None);
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     let walked = ObjectSeed { decoder, draft: &mut draft }.deserialize(&mut json).and_then(|()| json.end());
     if let Err(error) = walked {
         return Err(draft.explain(decoder, text, &error));
     }
-    let missing = |role: &str, fix| {
-        let at = usize::from(role == "time");
-        DecodeError::MissingField { field: decoder.fields[at].name.clone(), fix }
+    let missing = |role: usize, fix| DecodeError::MissingField { field: decoder.fields[role].name.clone(), fix };
+    let device = match draft.device.take() {
+        Some(device) => device,
+        None => draft.joined_device(decoder)?,
     };
     Ok(Reading {
-        device: draft.device.ok_or_else(|| missing("key", "every reading names its device there"))?,
-        event_time: draft.event_time.ok_or_else(|| missing("time", "every reading says there when it was taken"))?,
+        device,
+        event_time: draft
+            .event_time
+            .ok_or_else(|| missing(decoder.key_parts, "every reading says there when it was taken"))?,
         measures: draft.measures,
         tags: draft.tags,
         injected: None,
@@ -54,6 +60,8 @@ pub(super) fn decode(decoder: &Decoder, text: &str) -> Result<Reading, DecodeErr
 
 /// A reading in the making, and what went wrong in it.
 struct Draft {
+    /// The parts of the device's name, where there are several.
+    key: SmallVec<[Option<Box<str>>; 2]>,
     device: Option<DeviceId>,
     event_time: Option<DateTime<Utc>>,
     measures: Measures,
@@ -66,6 +74,21 @@ struct Draft {
 }
 
 impl Draft {
+    /// The device whose name has several parts.
+    fn joined_device(&self, decoder: &Decoder) -> Result<DeviceId, DecodeError> {
+        let field = |part: usize| decoder.fields[part].name.clone();
+        if let Some(part) = (0..decoder.key_parts).find(|part| self.key.get(*part).is_none_or(Option::is_none)) {
+            let fix = "every reading names its device there";
+            return Err(DecodeError::MissingField { field: field(part), fix });
+        }
+        let name = joined_key(self.key.iter().map(|part| part.as_deref().unwrap_or_default()));
+        DeviceId::parse(&name).map_err(|error| DecodeError::InvalidField {
+            field: field(0),
+            reason: error.to_string(),
+            fix: KEY_FIX,
+        })
+    }
+
     fn explain(self, decoder: &Decoder, text: &str, error: &serde_json::Error) -> DecodeError {
         if let Some(problem) = self.problem {
             return problem;
@@ -74,8 +97,8 @@ impl Draft {
             // NaN, Infinity and 1e999 are no JSON, but whoever sent them wants to hear of the field.
             (Some(index), Category::Syntax | Category::Data) => {
                 let Field { name, role } = &decoder.fields[index];
-                let reason = error.to_string();
-                DecodeError::InvalidField { field: name.clone(), reason, fix: role.fix(decoder.time_format) }
+                let (reason, fix) = (error.to_string(), decoder.roles[*role].fix(&decoder.time));
+                DecodeError::InvalidField { field: name.clone(), reason, fix }
             }
             (None, Category::Data) => DecodeError::NotAnObject { found: kind_of_value(text) },
             _ => DecodeError::NotJson { reason: error.to_string() },
@@ -95,14 +118,12 @@ fn kind_of_value(text: &str) -> &'static str {
 }
 
 impl Role {
-    const fn fix(self, time_format: TimeFormat) -> &'static str {
-        match (self, time_format) {
-            (Self::Key, _) => KEY_FIX,
-            (Self::Time, TimeFormat::Rfc3339) => "write it as a text, such as \"2007-01-01T00:00:00Z\"",
-            (Self::Time, TimeFormat::EpochMillis) => time::MILLIS_FIX,
-            (Self::Time, TimeFormat::EpochSeconds) => time::SECONDS_FIX,
-            (Self::Measure(_), _) => MEASURE_FIX,
-            (Self::Tag(_), _) => TAG_FIX,
+    const fn fix(self, time: &TimeReader) -> &'static str {
+        match self {
+            Self::Key { .. } => KEY_FIX,
+            Self::Time => time.fix(),
+            Self::Measure(_) => MEASURE_FIX,
+            Self::Tag(_) => TAG_FIX,
         }
     }
 }
@@ -135,7 +156,7 @@ impl<'de> Visitor<'de> for ObjectSeed<'_> {
                 continue;
             };
             hint = index + 1;
-            if std::mem::replace(&mut self.draft.seen[index], true) {
+            if std::mem::replace(&mut self.draft.seen[fields[index].role], true) {
                 let field = fields[index].name.clone();
                 self.draft.problem = Some(DecodeError::RepeatedField { field });
                 return Err(de::Error::custom("repeated"));
@@ -183,18 +204,22 @@ struct ValueSeed<'a> {
 }
 
 impl ValueSeed<'_> {
+    fn role(&self) -> Role {
+        self.decoder.roles[self.decoder.fields[self.index].role]
+    }
+
     fn refuse<E: de::Error>(self, reason: impl Into<String>) -> Result<(), E> {
-        let fix = self.decoder.fields[self.index].role.fix(self.decoder.time_format);
+        let fix = self.role().fix(&self.decoder.time);
         self.refuse_with((reason.into(), fix))
     }
 
-    fn refuse_with<E: de::Error>(self, (reason, fix): time::TimeProblem) -> Result<(), E> {
+    fn refuse_with<E: de::Error>(self, (reason, fix): TimeProblem) -> Result<(), E> {
         let field = self.decoder.fields[self.index].name.clone();
         self.draft.problem = Some(DecodeError::InvalidField { field, reason, fix });
         Err(E::custom("refused"))
     }
 
-    fn time<E: de::Error>(self, read: Result<DateTime<Utc>, time::TimeProblem>) -> Result<(), E> {
+    fn time<E: de::Error>(self, read: Result<DateTime<Utc>, TimeProblem>) -> Result<(), E> {
         match read {
             Ok(instant) => {
                 self.draft.event_time = Some(instant);
@@ -205,16 +230,28 @@ impl ValueSeed<'_> {
     }
 
     fn text<E: de::Error>(self, text: &str) -> Result<(), E> {
-        match self.decoder.fields[self.index].role {
-            Role::Key => match DeviceId::parse(text) {
+        match self.role() {
+            Role::Key { part, tag } if self.decoder.key_parts > 1 => {
+                if text.is_empty() {
+                    return self.refuse("it is empty");
+                }
+                if let Some(tag) = tag {
+                    self.draft.tags[tag] = Some(text.into());
+                }
+                self.draft.key[part] = Some(text.into());
+                Ok(())
+            }
+            Role::Key { .. } => match DeviceId::parse(text) {
                 Ok(device) => {
                     self.draft.device = Some(device);
                     Ok(())
                 }
                 Err(error) => self.refuse(error.to_string()),
             },
-            Role::Time if self.decoder.time_format == TimeFormat::Rfc3339 => self.time(time::from_text(text)),
-            Role::Time => self.refuse("it is a text, and the profile expects a number"),
+            Role::Time => {
+                let read = self.decoder.time.text(text);
+                self.time(read)
+            }
             Role::Measure(_) => self.refuse("it is a text, not a number"),
             Role::Tag(tag) => {
                 if text.chars().count() > MAX_TAG_CHARS || text.chars().any(char::is_control) {
@@ -235,12 +272,13 @@ impl ValueSeed<'_> {
     }
 
     fn whole_number<E: de::Error>(self, number: i64) -> Result<(), E> {
-        match (self.decoder.fields[self.index].role, self.decoder.time_format) {
-            (Role::Measure(measure), _) => self.measure(measure, number as f64),
-            (Role::Key | Role::Tag(_), _) => self.text(&number.to_string()),
-            (Role::Time, TimeFormat::EpochMillis) => self.time(time::from_millis(number)),
-            (Role::Time, TimeFormat::EpochSeconds) => self.time(time::from_seconds(number as f64)),
-            (Role::Time, TimeFormat::Rfc3339) => self.refuse("it is a number, and the profile expects RFC 3339"),
+        match self.role() {
+            Role::Measure(measure) => self.measure(measure, number as f64),
+            Role::Key { .. } | Role::Tag(_) => self.text(&number.to_string()),
+            Role::Time => {
+                let read = self.decoder.time.whole_number(number);
+                self.time(read)
+            }
         }
     }
 }
@@ -262,14 +300,19 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<(), E> {
         // -0.0 becomes 0.0: which of the two is a window's least value would hang on the order of its readings.
         let number = number + 0.0;
-        match (self.decoder.fields[self.index].role, self.decoder.time_format) {
+        match self.role() {
             _ if !number.is_finite() => self.refuse("the number is not finite"),
-            (Role::Measure(measure), _) => self.measure(measure, number),
-            (Role::Tag(_), _) => self.text(&number.to_string()),
-            (Role::Time, TimeFormat::EpochSeconds) => self.time(time::from_seconds(number)),
+            Role::Measure(measure) => self.measure(measure, number),
+            Role::Tag(_) => self.text(&number.to_string()),
+            Role::Time => {
+                let read = self.decoder.time.fraction(number);
+                self.time(read)
+            }
             // Some producers know no other number than the float.
-            _ if number.fract() == 0.0 && number.abs() <= EXACT_INTEGERS => self.whole_number(number as i64),
-            _ => self.refuse(format!("{number:?} is not a whole number")),
+            Role::Key { .. } if number.fract() == 0.0 && number.abs() <= EXACT_INTEGERS => {
+                self.whole_number(number as i64)
+            }
+            Role::Key { .. } => self.refuse(format!("{number:?} is not a whole number")),
         }
     }
 
@@ -278,9 +321,9 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<(), E> {
-        match (i64::try_from(number), self.decoder.fields[self.index].role) {
+        match (i64::try_from(number), self.role()) {
             (Ok(number), _) => self.whole_number(number),
-            (Err(_), Role::Key | Role::Tag(_)) => self.text(&number.to_string()),
+            (Err(_), Role::Key { .. } | Role::Tag(_)) => self.text(&number.to_string()),
             (Err(_), _) => self.visit_f64(number as f64),
         }
     }
@@ -290,14 +333,14 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        match self.decoder.fields[self.index].role {
-            Role::Key | Role::Time => self.refuse("it is null"),
+        match self.role() {
+            Role::Key { .. } | Role::Time => self.refuse("it is null"),
             Role::Measure(_) | Role::Tag(_) => Ok(()),
         }
     }
 
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
-        match self.decoder.fields[self.index].role {
+        match self.role() {
             Role::Tag(_) => self.text(if value { "true" } else { "false" }),
             _ => self.refuse("it is true or false"),
         }

@@ -4,7 +4,11 @@ use chrono::{DateTime, Datelike, Utc};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{reading::MAX_MAGNITUDE, rollup::Partial, stream::StreamRegistry};
+use crate::{
+    reading::MAX_MAGNITUDE,
+    rollup::Partial,
+    stream::{StreamRegistry, TimeFormat},
+};
 
 const GOOD: &str = r#"{"device_id":"meter-0001","timestamp":"2007-01-01T00:00:00Z","active_power":2.58,
     "reactive_power":0.136,"voltage":241.97,"current":10.6,"sub_metering_1":0,"sub_metering_2":1,"sub_metering_3":17}"#;

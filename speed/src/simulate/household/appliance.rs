@@ -2,9 +2,9 @@
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 
 use super::calibration::{LocalHour, Seasonal};
+use crate::simulate::noise::normal;
 
 /// Largest share of the time that an appliance runs; at 1 it could never have been off.
 const MAX_SHARE: f64 = 0.95;
@@ -66,9 +66,4 @@ impl Appliance {
         let minutes = -self.kind.episode_minutes * (1.0 - rng.random::<f64>()).ln();
         (level, minutes)
     }
-}
-
-/// A standard normal number.
-pub(super) fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    StandardNormal.sample(rng)
 }

@@ -5,8 +5,8 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     appliance::{Appliance, ApplianceKind},
     calibration::{self, LocalHour},
-    noise::Noise,
 };
+use crate::simulate::noise::Noise;
 
 /// Volts that the house's own current takes from the voltage, per ampere; a regression of the minutes' differences.
 const VOLTS_PER_AMPERE: f64 = 0.25;

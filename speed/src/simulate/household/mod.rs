@@ -1,6 +1,6 @@
 //! A household's meter, calibrated on the UCI household.
 //!
-//! `calibration` holds the historical statistics, `appliance` and `noise` make loads that follow them, `meter` turns
+//! `calibration` holds the historical statistics, `appliance` makes loads that follow them, `meter` turns
 //! loads into what a meter shows (power, voltage and current that fit together), `anomaly` injects what should be
 //! found, `gaps` what is missing. [`HouseholdSimulator`] asks them in turn; `record` and `uci` write the result as
 //! messages and as a UCI file.
@@ -10,12 +10,12 @@ mod appliance;
 mod calibration;
 mod gaps;
 mod meter;
-mod noise;
 mod record;
 mod simulator;
 mod uci;
 
 pub use anomaly::InjectedAnomaly;
+pub(in crate::simulate) use anomaly::KINDS;
 pub use meter::HouseholdMeasures;
 pub use record::{to_json, to_record};
 pub use simulator::{HouseholdOptions, HouseholdSimulator, SimulatedReading};

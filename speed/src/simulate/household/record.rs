@@ -1,11 +1,11 @@
 //! Simulated readings as messages of the topic `energy-stream`.
 
-use bytes::Bytes;
 use chrono::SecondsFormat;
-use kilowatch_shared::{log::NewRecord, stream::decode::INJECTED_HEADER};
+use kilowatch_shared::log::NewRecord;
 use serde::Serialize;
 
-use super::{meter::HouseholdMeasures, simulator::SimulatedReading};
+use super::{anomaly::InjectedAnomaly, meter::HouseholdMeasures, simulator::SimulatedReading};
+use crate::simulate::record::record;
 
 /// The payload, in the order that its users know.
 #[derive(Serialize)]
@@ -48,10 +48,5 @@ pub fn to_json(reading: &SimulatedReading) -> Result<Vec<u8>, serde_json::Error>
 /// # Errors
 /// As [`to_json`].
 pub fn to_record(reading: &SimulatedReading) -> Result<NewRecord, serde_json::Error> {
-    let truth = reading.injected.map(|kind| (INJECTED_HEADER.to_owned(), Bytes::from_static(kind.as_str().as_bytes())));
-    Ok(NewRecord {
-        key: Some(Bytes::copy_from_slice(reading.device.as_str().as_bytes())),
-        payload: Some(to_json(reading)?.into()),
-        headers: truth.into_iter().collect(),
-    })
+    Ok(record(reading.device.as_str(), to_json(reading)?, reading.injected.map(InjectedAnomaly::as_str)))
 }

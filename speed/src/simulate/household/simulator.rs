@@ -1,24 +1,27 @@
 //! The simulator: one meter, one seed.
 
-use chrono::{DateTime, FixedOffset, Offset, TimeDelta, Utc};
-use kilowatch_shared::position::DeviceId;
-use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use chrono::{DateTime, FixedOffset, Offset, Utc};
+use kilowatch_shared::{log::NewRecord, position::DeviceId};
+use rand_chacha::ChaCha8Rng;
 
 use super::{
-    anomaly::{InjectedAnomaly, Injector},
+    anomaly::{HouseholdInjector, InjectedAnomaly},
     calibration::LocalHour,
     gaps::Gaps,
     meter::{House, HouseholdMeasures},
+    record::to_record,
 };
-
-/// Longest step in minutes that loads are carried over; after a day nothing of the old state is left.
-const LONGEST_STEP_MINUTES: f64 = 24.0 * 60.0;
+use crate::simulate::{
+    fleet::Device,
+    injector::Injection,
+    steps::{Steps, device_rng},
+};
 
 /// What a simulated household does besides living.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HouseholdOptions {
-    /// Share of the readings with an injected anomaly, 0 to 0.9.
-    pub anomaly_share: f64,
+    /// What is injected.
+    pub injection: Injection,
     /// Share of the readings without values, 0 to 0.9.
     pub missing_share: f64,
     /// Minutes that the household's clock is east of UTC; it has no DST, as the UCI file.
@@ -29,13 +32,13 @@ impl HouseholdOptions {
     /// A live meter: 5 % anomalies, nothing missing.
     #[must_use]
     pub const fn live() -> Self {
-        Self { anomaly_share: 0.05, missing_share: 0.0, utc_offset_minutes: 60 }
+        Self { injection: Injection { share: 0.05, factor: 1.0 }, missing_share: 0.0, utc_offset_minutes: 60 }
     }
 
     /// History: no anomalies, and as much missing as in the UCI file.
     #[must_use]
     pub const fn history() -> Self {
-        Self { anomaly_share: 0.0, missing_share: 0.0125, utc_offset_minutes: 60 }
+        Self { injection: Injection::NONE, missing_share: 0.0125, utc_offset_minutes: 60 }
     }
 }
 
@@ -59,34 +62,30 @@ pub struct HouseholdSimulator {
     offset: FixedOffset,
     rng: ChaCha8Rng,
     house: House,
-    injector: Injector,
+    injector: HouseholdInjector,
     gaps: Gaps,
-    last: Option<DateTime<Utc>>,
+    steps: Steps,
 }
 
 impl HouseholdSimulator {
     /// A meter that has shown nothing yet.
     #[must_use]
     pub fn new(device: DeviceId, seed: u64, options: HouseholdOptions) -> Self {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        // Meters of one seed live different lives.
-        rng.set_stream(fnv1a(device.as_str().as_bytes()));
+        let rng = device_rng(seed, device.as_str());
         Self {
             device,
             offset: FixedOffset::east_opt(options.utc_offset_minutes.saturating_mul(60)).unwrap_or_else(|| Utc.fix()),
             rng,
             house: House::new(),
-            injector: Injector::new(options.anomaly_share),
+            injector: HouseholdInjector::new(options.injection),
             gaps: Gaps::new(options.missing_share),
-            last: None,
+            steps: Steps::default(),
         }
     }
 
     /// The reading for an instant, which is not before the last one.
     pub fn next_reading(&mut self, at: DateTime<Utc>) -> SimulatedReading {
-        let elapsed = self.last.map_or(TimeDelta::minutes(1), |last| at.signed_duration_since(last));
-        self.last = Some(at);
-        let minutes = (elapsed.num_milliseconds() as f64 / 60_000.0).clamp(0.0, LONGEST_STEP_MINUTES);
+        let minutes = self.steps.minutes_to(at);
         let hour = LocalHour::of(at.with_timezone(&self.offset));
         let shown = self.house.step(hour, minutes, &mut self.rng);
         let (measures, injected) = self.injector.step(shown, &mut self.rng);
@@ -96,7 +95,8 @@ impl HouseholdSimulator {
     }
 }
 
-/// Source: Fowler, Noll and Vo (1991), 64-bit FNV-1a.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+impl Device for HouseholdSimulator {
+    fn next_record(&mut self, at: DateTime<Utc>) -> Result<NewRecord, serde_json::Error> {
+        to_record(&self.next_reading(at))
+    }
 }

@@ -9,9 +9,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::position::DeviceId;
 
 use super::{HouseholdOptions, HouseholdSimulator, SimulatedReading};
+use crate::simulate::injector::Injection;
 
 const NORMAL_LIFE: HouseholdOptions =
-    HouseholdOptions { anomaly_share: 0.0, missing_share: 0.0, utc_offset_minutes: 60 };
+    HouseholdOptions { injection: Injection::NONE, missing_share: 0.0, utc_offset_minutes: 60 };
 
 fn meter() -> DeviceId {
     DeviceId::parse("meter-0001").unwrap()

@@ -1,8 +1,7 @@
 //! Noise that remembers: a first-order autoregression in continuous time.
 
 use rand_chacha::ChaCha8Rng;
-
-use super::appliance::normal;
+use rand_distr::{Distribution, StandardNormal};
 
 /// A process of mean 0 whose correlation falls by e within `memory_minutes`.
 #[derive(Debug, Clone)]
@@ -29,4 +28,9 @@ impl Noise {
         self.value = Some(value);
         value
     }
+}
+
+/// A standard normal number.
+pub(super) fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    StandardNormal.sample(rng)
 }

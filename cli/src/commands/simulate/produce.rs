@@ -1,0 +1,92 @@
+//! Sends simulated readings.
+
+use std::{
+    io::{BufWriter, Write},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use chrono::Utc;
+use kilowatch_shared::log::{NewRecord, SharedLog};
+use kilowatch_speed::simulate::Simulator;
+use tokio_util::sync::CancellationToken;
+
+use super::Plan;
+use crate::exit;
+
+/// Messages of one append at full speed: large enough for one transaction to pay, small enough to stop at once.
+const FULL_SPEED_BATCH: u64 = 5_000;
+
+/// Up to twenty appends a second: a rate of thousands must not mean thousands of transactions.
+const SHORTEST_TICK_SECS: f64 = 0.05;
+
+/// Where a producer writes.
+#[derive(Debug)]
+pub enum Sink {
+    /// A topic.
+    Log {
+        /// The log.
+        log: SharedLog,
+        /// The topic.
+        topic: String,
+    },
+    /// Lines of JSON.
+    Stdout(BufWriter<std::io::Stdout>),
+}
+
+impl Sink {
+    async fn send(&mut self, records: &[NewRecord]) -> anyhow::Result<()> {
+        match self {
+            Self::Log { log, topic } => {
+                log.append(topic, records).await.context("appending simulated readings")?;
+            }
+            Self::Stdout(out) => {
+                for payload in records.iter().filter_map(|record| record.payload.as_ref()) {
+                    out.write_all(payload).and_then(|()| out.write_all(b"\n")).map_err(exit::writing)?;
+                }
+                out.flush().map_err(exit::writing)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sends readings until the plan is done or `stop` is cancelled.
+///
+/// # Errors
+/// The sink fails.
+pub async fn produce(
+    mut simulator: Box<dyn Simulator>,
+    plan: &Plan,
+    sink: &mut Sink,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    let tick_secs = plan.rate.map(|rate| (1.0 / rate).max(SHORTEST_TICK_SECS));
+    let mut ticker = tick_secs.map(|secs| tokio::time::interval(Duration::from_secs_f64(secs)));
+    let devices = simulator.devices();
+    let total = plan.count.unwrap_or(u64::MAX);
+    let (mut sent, mut ticks) = (0_u64, 0_u64);
+    while sent < total && !stop.is_cancelled() {
+        if let Some(ticker) = ticker.as_mut() {
+            tokio::select! { _ = ticker.tick() => {}, () = stop.cancelled() => break }
+        }
+        ticks += 1;
+        // What is due by this tick, so that a rate that is no multiple of twenty is met as well.
+        let due = match (plan.rate, tick_secs) {
+            (Some(rate), Some(tick_secs)) => (rate * tick_secs * ticks as f64).round() as u64,
+            _ => sent.saturating_add(FULL_SPEED_BATCH),
+        };
+        let until = due.min(total);
+        let mut records = Vec::with_capacity(usize::try_from(until.saturating_sub(sent))?);
+        while sent < until {
+            let at = plan.instant(devices, sent).unwrap_or_else(Utc::now);
+            let Some(record) = simulator.next_record(at)? else { return Ok(()) };
+            records.push(record);
+            sent += 1;
+        }
+        if !records.is_empty() {
+            sink.send(&records).await?;
+        }
+    }
+    Ok(())
+}
