@@ -21,6 +21,7 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(3600);
 /// The simulated devices.
 #[derive(Debug, Clone)]
 pub struct LiveOptions {
+    simulated: &'static SimulatedStream,
     device: Option<DeviceId>,
     seed: u64,
     rate: Option<f64>,
@@ -28,8 +29,8 @@ pub struct LiveOptions {
 
 impl LiveOptions {
     /// What `up` was asked for.
-    pub fn of(args: &UpArgs) -> Self {
-        Self { device: args.device.clone(), seed: args.seed, rate: args.rate }
+    pub fn of(args: &UpArgs, simulated: &'static SimulatedStream) -> Self {
+        Self { simulated, device: args.device.clone(), seed: args.seed, rate: args.rate }
     }
 }
 
@@ -40,10 +41,10 @@ impl LiveOptions {
 pub async fn simulate(
     options: LiveOptions,
     profile: &StreamProfile,
-    simulated: &SimulatedStream,
     log: SharedLog,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let simulated = options.simulated;
     // Each start is another stretch of the devices' lives; a seed of its own keeps the stretches from being alike.
     let seed = options.seed.wrapping_add(Utc::now().timestamp().cast_unsigned());
     let injection = Injection::of_share(simulated.anomaly_share);

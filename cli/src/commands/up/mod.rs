@@ -17,11 +17,11 @@ use kilowatch_shared::{
     position::{DeviceId, StreamName},
     stream::StreamProfile,
 };
-use kilowatch_speed::{SpeedLayer, simulate::SimulatedStream};
+use kilowatch_speed::SpeedLayer;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use self::probe::SpeedProbe;
+use self::{live::LiveOptions, probe::SpeedProbe};
 use crate::{
     arguments,
     commands::{
@@ -93,7 +93,10 @@ pub async fn run(args: UpArgs, context: &Context) -> anyhow::Result<ExitCode> {
         () = stop.cancelled() => Ok(()),
     };
     let outcome = match filled {
-        Ok(()) => run_layers(&args, &profile, simulated, context, &stores, log, layer, &stop).await,
+        Ok(()) => {
+            let simulator = simulated.map(|simulated| LiveOptions::of(&args, simulated));
+            run_layers(&profile, simulator, context, &stores, log, layer, &stop).await
+        }
         Err(error) => Err(error),
     };
     serving_stop.cancel();
@@ -104,9 +107,8 @@ pub async fn run(args: UpArgs, context: &Context) -> anyhow::Result<ExitCode> {
 
 /// Speed, schedule, clean-up and simulator, until `stop`; the first that fails stops the others.
 async fn run_layers(
-    args: &UpArgs,
     profile: &StreamProfile,
-    simulated: Option<&'static SimulatedStream>,
+    simulator: Option<LiveOptions>,
     context: &Context,
     stores: &Stores,
     log: SharedLog,
@@ -124,9 +126,9 @@ async fn run_layers(
         let (lake, profile, log, stop) = (stores.lake.clone(), profile.clone(), log.clone(), layers_stop.clone());
         async move { live::trim_log(&profile, &log, lake.as_ref(), retention_days, &stop).await }
     });
-    if let Some(simulated) = simulated {
-        let (options, profile, stop) = (live::LiveOptions::of(args), profile.clone(), layers_stop.clone());
-        tasks.spawn(async move { live::simulate(options, &profile, simulated, log, &stop).await });
+    if let Some(options) = simulator {
+        let (profile, stop) = (profile.clone(), layers_stop.clone());
+        tasks.spawn(async move { live::simulate(options, &profile, log, &stop).await });
     }
 
     // Not a task of its own: a job that runs at the stop is dropped with it, and publishes nothing half.
