@@ -1,4 +1,4 @@
-// Draws the two charts of the dashboard and keeps the page fresh.
+// Draws the charts of the dashboard and keeps the page fresh.
 
 import { get } from "./api.js";
 import { drawForecast } from "./forecast_chart.js";
@@ -11,19 +11,19 @@ const MARKED_ANOMALIES = 300;
 const main = document.getElementById("main");
 const usageChart = document.getElementById("usage-chart");
 const forecastChart = document.getElementById("forecast-chart");
-const { stream, device, measure, offsetMinutes, refreshMs } = main.dataset;
+const { stream, device, measure, window: windowName, offsetMinutes, refreshMs } = main.dataset;
 const offset = Number(offsetMinutes);
 
 async function drawCharts() {
   const of = { stream, device_id: device };
-  const [usage, forecast] = await Promise.all([
-    get("/api/usage", { ...of, measure, window: "hour" }),
-    get("/api/forecasts", of),
-  ]);
+  const read = (window) => get("/api/usage", { ...of, measure, window });
+  const usage = await read(windowName);
   const from = usage.data[0]?.start;
   const anomalies = from ? await get("/api/anomalies", { ...of, from, limit: MARKED_ANOMALIES }) : { data: [] };
   await drawUsage(usageChart, usage, anomalies.data, offset);
-  await drawForecast(forecastChart, forecast, usage, offset);
+  if (!forecastChart) return;
+  const hours = windowName === "hour" ? usage : await read("hour");
+  await drawForecast(forecastChart, await get("/api/forecasts", of), hours, offset);
 }
 
 async function refresh() {

@@ -1,8 +1,7 @@
-// Hourly usage as one line: batch up to the seam, live from there on, anomalies as marks on it.
+// Usage as one line: batch up to the seam, live from there on, anomalies as marks on it.
 
 import { draw, drawNothing, faded, token, verticalLine, wallClock, withoutGaps } from "./chart.js";
 
-const HOUR_MS = 3_600_000;
 const MARKS = { minor: "circle", warning: "diamond", critical: "x" };
 
 /** Draws the merged windows of `usage` and the anomalies that fall among them. */
@@ -25,7 +24,7 @@ export function drawUsage(element, usage, anomalies, offsetMinutes) {
   });
 }
 
-/** One run as a line; a lone hour is a dot, since a line needs two. */
+/** One run as a line; a lone window is a dot, since a line needs two. */
 function lineTrace(windows, unit, fromZero, local) {
   return {
     type: "scatter",
@@ -46,10 +45,11 @@ function lineTrace(windows, unit, fromZero, local) {
 /** Marks of one severity: at the observed value where the chart's measure was judged, else on the line. */
 function markTrace(anomalies, severity, symbol, usage, local) {
   const meanAt = new Map(usage.data.map((window) => [Date.parse(window.start), window.mean]));
+  const windowMs = Date.parse(usage.data[0].end) - Date.parse(usage.data[0].start);
   const height = (anomaly) =>
     anomaly.explanation.measure === usage.measure
       ? anomaly.explanation.observed
-      : (meanAt.get(Math.floor(Date.parse(anomaly.event_time) / HOUR_MS) * HOUR_MS) ?? null);
+      : (meanAt.get(Math.floor(Date.parse(anomaly.event_time) / windowMs) * windowMs) ?? null);
   return {
     type: "scatter",
     mode: "markers",

@@ -31,6 +31,7 @@ async fn merged(room: &Room, measure: &str) -> Vec<(DateTime<Utc>, Partial)> {
     let query = UsageQuery {
         stream: room.profile.name.clone(),
         device: None,
+        group: None,
         measure: measure.to_owned(),
         window_secs: 3600,
         from: instant("2006-01-01T00:00:00Z"),

@@ -215,6 +215,7 @@ impl Ended {
         let query = UsageQuery {
             stream: self.profile.name.clone(),
             device: None,
+            group: None,
             measure: "active_power".to_owned(),
             window_secs: 3600,
             from: DateTime::UNIX_EPOCH,

@@ -25,6 +25,8 @@ pub(super) struct Chrome {
     pub device: String,
     pub zone: String,
     pub live: LivePill,
+    /// Whether the stream has something to estimate.
+    pub has_estimate: bool,
     /// Query of this stream for links, with its question mark.
     pub query: String,
 }
@@ -88,6 +90,7 @@ impl Chrome {
             devices: devices.iter().map(|(id, _)| Choice::new(id.as_str(), id.as_str(), device)).collect(),
             device: device.unwrap_or("").to_owned(),
             zone: format::zone(offset(profile)),
+            has_estimate: profile.forecast.is_some(),
             live: state.readiness.report().stream(&profile.name).into(),
             query: if profile.name == state.default_stream {
                 String::new()

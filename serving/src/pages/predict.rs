@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     http::{ApiError, ErrorCode, Params, read_body},
-    routes::predict::{Estimate, FieldProblems, estimate},
+    routes::predict::{Estimate, FieldProblems, estimate, require_estimate},
     state::AppState,
 };
 
@@ -100,6 +100,7 @@ async fn blank(
     profile: &StreamProfile,
     typed: &BTreeMap<String, String>,
 ) -> Result<PredictPage, ApiError> {
+    require_estimate(profile)?;
     let (ranges, unavailable) = match state.models.serving(&state.views, state.lake.as_ref(), profile).await {
         Ok(ready) => (ready.model.inputs().to_vec(), String::new()),
         Err(error) if error.code() == ErrorCode::NoModel => (Vec::new(), error.public_message("")),

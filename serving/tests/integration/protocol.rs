@@ -19,7 +19,7 @@ async fn an_unknown_stream_names_the_known_ones() {
     for path in ["/api/anomalies", "/api/usage", "/api/forecasts", "/api/counts", "/api/jobs", "/api/model_info"] {
         let refused = app.get(&format!("{path}?stream=hosehold")).await;
         assert_eq!((refused.status, refused.code().as_str()), (404, "unknown_stream"), "{path}");
-        assert_eq!(refused.json()["error"]["hint"], "known streams: household");
+        assert_eq!(refused.json()["error"]["hint"], "known streams: campus, grid, household, power-plant, sensor");
     }
 }
 

@@ -32,7 +32,10 @@ async fn a_default_stream_that_nobody_knows_is_refused_with_the_known_ones() {
     let world = World::empty().await;
     let config = ServingConfig { default_stream: "hosehold".into(), ..listening_on("127.0.0.1:0") };
     let error = Application::build(deps_of(&world), config).unwrap_err().to_string();
-    assert!(error.contains("hosehold") && error.contains("known: household"), "{error}");
+    assert!(
+        error.contains("hosehold") && error.contains("known: campus, grid, household, power-plant, sensor"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -81,6 +81,8 @@ pub struct UsageQuery {
     pub stream: StreamName,
     /// Of this device only; else all devices, merged.
     pub device: Option<DeviceId>,
+    /// Of this group of the stream's roll-up tags only; else all groups, merged.
+    pub group: Option<String>,
     /// The measure.
     pub measure: String,
     /// Length of the stored windows in seconds.

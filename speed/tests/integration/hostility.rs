@@ -83,6 +83,7 @@ async fn whatever_is_sent_ends_as_a_reading_or_a_dead_letter_and_sums_stay_finit
     let query = UsageQuery {
         stream: profile().name,
         device: None,
+        group: None,
         measure: MEASURE.to_owned(),
         window_secs: WINDOW_SECS,
         from: epoch(),

@@ -1,5 +1,6 @@
 //! `/`: how the meter does now, did in the last week, and will in the next two days.
 
+mod shown;
 mod tiles;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -14,13 +15,17 @@ use kilowatch_shared::{
     wording::{counted, grouped},
 };
 
-use self::tiles::{Tile, TileInputs, tiles};
+use self::{
+    shown::Shown,
+    tiles::{Tile, TileInputs, tiles},
+};
 use super::{
-    chrome::{Chrome, offset},
+    chrome::{Choice, Chrome, offset},
     format, render,
     rows::AnomalyRow,
 };
 use crate::{
+    calendar::Step,
     http::{ApiError, Params},
     provenance::Layer,
     routes::usage::{UsageBody, UsageRequest, UsageWindowBody, find_usage},
@@ -36,9 +41,16 @@ const COUNTED_ANOMALIES: u32 = 1000;
 #[template(path = "dashboard.html")]
 struct DashboardPage {
     chrome: Chrome,
+    measures: Vec<Choice>,
+    windows: Vec<Choice>,
     measure: String,
     measure_label: String,
     unit: String,
+    /// The name of the windows that are shown, in the API and for people.
+    window: String,
+    window_label: String,
+    span_label: String,
+    has_forecast: bool,
     offset_minutes: i32,
     refresh_ms: u64,
     as_of: String,
@@ -77,16 +89,21 @@ struct ForecastRow {
 }
 
 pub(super) async fn show_dashboard(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, ApiError> {
-    let params = Params::parse(request.query_string(), &["stream", "device_id"])?;
+    let params = Params::parse(request.query_string(), &["stream", "device_id", "measure", "window"])?;
     let profile = state.profile(&params)?;
     let device = params.device()?;
     if let Some(device) = &device {
         state.require_device(profile, device).await?;
     }
-    render(&gather(&state, profile, device).await?)
+    render(&gather(&state, profile, device, &params).await?)
 }
 
-async fn gather(state: &AppState, profile: &StreamProfile, asked: Option<DeviceId>) -> Result<DashboardPage, ApiError> {
+async fn gather(
+    state: &AppState,
+    profile: &StreamProfile,
+    asked: Option<DeviceId>,
+    params: &Params,
+) -> Result<DashboardPage, ApiError> {
     let (zone, now) = (offset(profile), state.clock.now());
     let chrome = Chrome::gather(state, profile, asked.as_ref(), "Dashboard", "/").await?;
     // With one device there is nothing to merge, and how complete its data is can be said.
@@ -95,8 +112,21 @@ async fn gather(state: &AppState, profile: &StreamProfile, asked: Option<DeviceI
         (asked, _) => asked,
     };
     let data_now = state.data_now(profile).await?;
-    let week = usage(state, profile, device.as_ref(), "hour", data_now).await?;
-    let today = usage(state, profile, device.as_ref(), "day", data_now).await?;
+    let shown = Shown::choose(profile, params)?;
+    let read = async |window: &str| {
+        usage(
+            state,
+            profile,
+            device.as_ref(),
+            &[("measure", params.text("measure")), ("window", Some(window))],
+            data_now,
+        )
+        .await
+    };
+    let week = read("hour").await?;
+    let today = read("day").await?;
+    let fine = if shown.step == Step::Hour { None } else { Some(read(&shown.step.name()).await?) };
+    let chart = fine.as_ref().unwrap_or(&week);
 
     let filter = AnomalyFilter { device: device.clone(), ..AnomalyFilter::default() };
     let last_day = AnomalyFilter { from: Some(data_now - TimeDelta::days(1)), ..filter.clone() };
@@ -115,7 +145,13 @@ async fn gather(state: &AppState, profile: &StreamProfile, asked: Option<DeviceI
         refresh_ms: state.config.refresh_secs * 1000,
         as_of: if chrome.devices.is_empty() { "nothing yet".to_owned() } else { format::minute(data_now, zone) },
         batch_state: batch_state(&boundary, now),
-        usage_note: usage_note(&week),
+        usage_note: usage_note(chart),
+        measures: shown.measures(profile, &week.measure),
+        windows: shown.windows(profile),
+        window: shown.step.name().into_owned(),
+        window_label: shown.label(),
+        span_label: shown.span(),
+        has_forecast: profile.forecast.is_some(),
         tiles: tiles(&TileInputs {
             data_now,
             zone,
@@ -123,9 +159,10 @@ async fn gather(state: &AppState, profile: &StreamProfile, asked: Option<DeviceI
             hours: &week,
             days: &today,
             anomalies: &counted,
+            has_forecast: profile.forecast.is_some(),
             model: model.as_ref(),
         }),
-        usage: week.data.iter().rev().map(|window| UsageRow::new(window, zone)).collect(),
+        usage: chart.data.iter().rev().map(|window| UsageRow::new(window, zone)).collect(),
         chrome,
         forecast: vintage.map(|vintage| ForecastTable::new(&vintage, zone)),
         anomalies: recent.anomalies.into_iter().map(|anomaly| AnomalyRow::new(anomaly, profile, zone)).collect(),
@@ -136,11 +173,11 @@ async fn usage(
     state: &AppState,
     profile: &StreamProfile,
     device: Option<&DeviceId>,
-    window: &str,
+    params: &[(&str, Option<&str>)],
     data_now: DateTime<Utc>,
 ) -> Result<UsageBody, ApiError> {
-    let window = Params::from_pairs(vec![("window".to_owned(), window.to_owned())])?;
-    let asked = UsageRequest::parse(&window, profile, data_now)?;
+    let given = params.iter().filter_map(|(name, value)| Some(((*name).to_owned(), (*value)?.to_owned())));
+    let asked = UsageRequest::parse(&Params::from_pairs(given.collect())?, profile, data_now)?;
     find_usage(state, profile, &UsageRequest { device: device.cloned(), ..asked }).await
 }
 
@@ -156,7 +193,7 @@ fn batch_state(info: &BoundaryInfo, now: DateTime<Utc>) -> String {
 
 fn usage_note(week: &UsageBody) -> String {
     match week.provenance.completeness {
-        Some(share) => format!("{} of the expected readings of the last 7 days arrived", format::percent(share)),
+        Some(share) => format!("{} of the expected readings arrived", format::percent(share)),
         None => "all devices together".to_owned(),
     }
 }

@@ -29,12 +29,15 @@ pub(super) struct TileInputs<'a> {
     pub hours: &'a UsageBody,
     pub days: &'a UsageBody,
     pub anomalies: &'a AnomalyPage,
+    pub has_forecast: bool,
     pub model: Option<&'a ServedModel>,
 }
 
 pub(super) fn tiles(inputs: &TileInputs<'_>) -> Vec<Tile> {
     let mut tiles = vec![readings_today(inputs), anomalies_of_a_day(inputs.anomalies), latest_hour(inputs)];
-    tiles.extend(forecast_tiles(inputs));
+    if inputs.has_forecast {
+        tiles.extend(forecast_tiles(inputs));
+    }
     tiles
 }
 

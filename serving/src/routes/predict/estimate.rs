@@ -122,16 +122,22 @@ async fn answer(
     Ok(web::Json(OneBody { data: estimate.into(), provenance }))
 }
 
+/// Refuses a stream that has nothing to estimate.
+pub(crate) fn require_estimate(profile: &StreamProfile) -> Result<(), ApiError> {
+    if profile.forecast.is_some() {
+        return Ok(());
+    }
+    Err(ApiError::new(ErrorCode::NoEstimate, format!("stream {} has nothing to estimate", profile.name))
+        .hint("a stream with a [forecast] section has an estimate"))
+}
+
 /// Asks the serving model; the inner error is what is wrong with the fields.
 pub(crate) async fn estimate(
     state: &AppState,
     profile: &StreamProfile,
     fields: &BTreeMap<String, String>,
 ) -> Result<Result<Estimate, FieldProblems>, ApiError> {
-    if profile.forecast.is_none() {
-        return Err(ApiError::new(ErrorCode::NoEstimate, format!("stream {} has nothing to estimate", profile.name))
-            .hint("a stream with a [forecast] section has an estimate"));
-    }
+    require_estimate(profile)?;
     let ready = state.models.serving(&state.views, state.lake.as_ref(), profile).await?;
     let inputs = match validate(fields, ready.model.inputs(), profile_offset(profile), state.clock.now()) {
         Ok(inputs) => inputs,

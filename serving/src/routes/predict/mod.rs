@@ -5,5 +5,5 @@
 mod estimate;
 mod validate;
 
-pub(crate) use estimate::{Estimate, estimate, estimate_by_body, estimate_by_query};
+pub(crate) use estimate::{Estimate, estimate, estimate_by_body, estimate_by_query, require_estimate};
 pub(crate) use validate::FieldProblems;

@@ -1,5 +1,7 @@
 //! Usage as JSON.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
@@ -11,7 +13,8 @@ pub(crate) struct UsageBody {
     pub device_id: Option<String>,
     pub measure: String,
     pub unit: String,
-    pub window: &'static str,
+    pub group: Option<String>,
+    pub window: Cow<'static, str>,
     pub utc_offset: String,
     pub data: Vec<UsageWindowBody>,
     pub next_cursor: Option<String>,

@@ -1,4 +1,5 @@
-//! Usage: merged windows of one measure. Hours are stored; days and months are summed from them here, at the edge.
+//! Usage: merged windows of one measure. Stored windows are summed to hours,
+//! days and months here, at the edge.
 
 mod body;
 mod fold;
@@ -7,4 +8,4 @@ mod query;
 
 pub(crate) use body::{UsageBody, UsageWindowBody};
 pub(crate) use list::{find_usage, list_usage};
-pub(crate) use query::{UsageRequest, profile_offset};
+pub(crate) use query::{STORED_WINDOWS_SHOWN, UsageRequest, profile_offset};

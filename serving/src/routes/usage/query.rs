@@ -13,15 +13,19 @@ use crate::{
 };
 
 /// Parameters of the route.
-pub(super) const KNOWN: [&str; 9] =
-    ["stream", "device_id", "measure", "from", "until", "window", "utc_offset", "limit", "cursor"];
+pub(super) const KNOWN: [&str; 10] =
+    ["stream", "device_id", "group", "measure", "from", "until", "window", "utc_offset", "limit", "cursor"];
 
 const HOUR_SECS: u32 = 3600;
+
+/// Stored windows of a range that is not said: two hours of 30-second windows, as many as a chart shows apart.
+pub(crate) const STORED_WINDOWS_SHOWN: i64 = 240;
 
 /// One page of windows: `[from, until)` on window bounds.
 #[derive(Debug, Clone)]
 pub(crate) struct UsageRequest {
     pub device: Option<DeviceId>,
+    pub group: Option<String>,
     pub measure: Measure,
     pub step: Step,
     pub offset: FixedOffset,
@@ -35,8 +39,7 @@ impl UsageRequest {
     /// Reads the parameters. Without a range it is the last windows up to `data_now`.
     pub fn parse(params: &Params, profile: &StreamProfile, data_now: DateTime<Utc>) -> Result<Self, ApiError> {
         let measure = find_measure(profile, params.text("measure"))?;
-        let step =
-            params.get("window", |name| Step::parse(name).ok_or("must be hour, day or month"))?.unwrap_or(Step::Hour);
+        let step = find_step(profile, params)?;
         let offset = params.get("utc_offset", parse_offset)?.unwrap_or_else(|| profile_offset(profile));
         let (from, until) = (params.time("from", offset)?, params.time("until", offset)?);
         if let (Some(from), Some(until)) = (from, until)
@@ -62,6 +65,7 @@ impl UsageRequest {
         let page_end = step.advance(from, params.limit(default, most)?, offset);
         Ok(Self {
             device: params.device()?,
+            group: find_group(profile, params)?,
             measure: measure.clone(),
             step,
             offset,
@@ -78,6 +82,7 @@ impl UsageRequest {
         Ok(UsageQuery {
             stream: profile.name.clone(),
             device: self.device.clone(),
+            group: self.group.clone(),
             measure: self.measure.name.clone(),
             window_secs,
             from: self.from,
@@ -89,6 +94,7 @@ impl UsageRequest {
     /// The longest stored window, up to the hour, on whose bounds local midnights lie.
     fn stored_window_secs(&self, profile: &StreamProfile) -> Result<u32, ApiError> {
         let shift_secs = match self.step {
+            Step::Stored(secs) => return Ok(secs),
             Step::Hour => 0,
             Step::Day | Step::Month => self.offset.local_minus_utc().unsigned_abs(),
         };
@@ -129,6 +135,27 @@ fn find_measure<'a>(profile: &'a StreamProfile, name: Option<&str>) -> Result<&'
     })
 }
 
+/// The window that is asked for; hours if none is.
+fn find_step(profile: &StreamProfile, params: &Params) -> Result<Step, ApiError> {
+    let Some(name) = params.text("window") else { return Ok(Step::Hour) };
+    Step::parse(name, &profile.rollup_windows_secs).ok_or_else(|| {
+        let stored: Vec<String> = profile.rollup_windows_secs.iter().map(|secs| format!("{secs}s")).collect();
+        ApiError::invalid_parameter("window", name, format!("must be hour, day, month, or {}", stored.join(" or ")))
+    })
+}
+
+/// The group of the roll-up tags that is asked for.
+fn find_group(profile: &StreamProfile, params: &Params) -> Result<Option<String>, ApiError> {
+    let group = params.text("group");
+    if let Some(group) = group
+        && profile.rollup_tags.is_empty()
+    {
+        let reason = format!("stream {} has no roll-up tags; leave it out", profile.name);
+        return Err(ApiError::invalid_parameter("group", group, reason));
+    }
+    Ok(group.map(str::to_owned))
+}
+
 fn ceil(step: Step, instant: DateTime<Utc>, offset: FixedOffset) -> DateTime<Utc> {
     let floor = step.floor(instant, offset);
     if floor == instant { floor } else { step.advance(floor, 1, offset) }
@@ -139,13 +166,14 @@ fn default_range(step: Step) -> TimeDelta {
         Step::Hour => TimeDelta::days(7),
         Step::Day => TimeDelta::days(31),
         Step::Month => TimeDelta::days(365),
+        Step::Stored(secs) => TimeDelta::seconds(i64::from(secs) * STORED_WINDOWS_SHOWN),
     }
 }
 
 /// Windows of a page, usual and most: a page reads at most some 45,000 stored hours.
 const fn page_limits(step: Step) -> (u32, u32) {
     match step {
-        Step::Hour => (1000, 5000),
+        Step::Hour | Step::Stored(_) => (1000, 5000),
         Step::Day => (400, 1000),
         Step::Month => (60, 60),
     }

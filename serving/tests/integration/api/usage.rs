@@ -80,3 +80,19 @@ async fn what_cannot_be_answered_is_refused() {
         assert_eq!(app.get(&format!("/api/usage?{bad}")).await.code(), code, "{bad}");
     }
 }
+
+#[tokio::test]
+async fn stored_windows_and_groups_are_asked_for_where_the_stream_has_them() {
+    let app = TestApp::start().await;
+    let usage = app.get("/api/usage?stream=campus&window=30s&group=Building%20A").await.json();
+    assert_eq!((&usage["window"], &usage["group"]), (&"30s".into(), &"Building A".into()), "{usage}");
+    for (query, reason) in [
+        ("stream=campus&window=60s", "30s or 3600s"),
+        ("stream=household&window=30s", "3600s"),
+        ("stream=grid&group=x", "no roll-up tags"),
+    ] {
+        let refused = app.get(&format!("/api/usage?{query}")).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "invalid_parameter"), "{query}");
+        assert!(refused.text().contains(reason), "{}", refused.text());
+    }
+}

@@ -85,3 +85,29 @@ async fn what_a_meter_sends_is_never_markup() {
     assert!(!page.text().contains("<script>alert"), "{}", page.text());
     assert!(page.text().contains("alert(1)"), "{}", page.text());
 }
+
+#[tokio::test]
+async fn a_stream_without_a_forecast_shows_none_and_one_with_fine_windows_shows_those() {
+    let app = TestApp::start().await;
+    let page = app.get("/?stream=campus").await;
+    assert_eq!(page.status, 200);
+    let html = page.text();
+    assert_well_formed(html);
+    for content in [
+        "Electricity, 30-second mean",
+        "kWh, last 2 hours",
+        "data-window=\"30s\"",
+        "<option value=\"water_l\">Water</option>",
+        "<option value=\"hour\">hourly, last 7 days</option>",
+    ] {
+        assert!(html.contains(content), "{content:?} is missing in\n{html}");
+    }
+    for content in ["Forecast", "forecast-chart", "/predict"] {
+        assert!(!html.contains(content), "{content:?} is in\n{html}");
+    }
+    let hours = app.get("/?stream=campus&measure=water_l&window=hour").await;
+    assert!(hours.text().contains("Water, hourly mean"), "{}", hours.text());
+    assert_eq!(app.get("/?stream=campus&window=7s").await.status, 400);
+    assert_eq!(app.get("/predict?stream=campus").await.status, 404);
+    assert!(app.get("/").await.text().contains("/predict"));
+}

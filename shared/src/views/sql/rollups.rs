@@ -61,13 +61,21 @@ pub async fn merged(session: &mut dyn Session, query: &UsageQuery) -> Result<Vec
     .bind(query.measure.as_str())
     .bind(query.from)
     .bind(query.until);
-    if let Some(device) = &query.device {
-        statement.push_bind(" AND device_id = ", device.as_str());
-    }
+    // Each of the two is bound once and stands in both halves.
+    let device = query.device.as_ref().map(|device| statement.bound(device.as_str()));
+    let group = query.group.as_ref().map(|group| statement.bound(group.as_str()));
+    let narrow = |statement: &mut Statement| {
+        if let Some(number) = device {
+            statement.push_number(" AND device_id = ", number);
+        }
+        if let Some(number) = group {
+            statement.push_number(" AND group_key = ", number);
+        }
+    };
+    narrow(&mut statement);
     statement.push(
         " UNION ALL
-             SELECT s.window_start, s.value_count, s.value_sum, s.value_min, s.value_max, s.value_sum_squares,
-                 0 AS batch_count
+             SELECT window_start, value_count, value_sum, value_min, value_max, value_sum_squares, 0 AS batch_count
              FROM rollup_speed s
              LEFT JOIN boundary_partitions b
                  ON b.stream = s.stream AND b.source = s.source AND b.source_partition = s.source_partition
@@ -75,10 +83,7 @@ pub async fn merged(session: &mut dyn Session, query: &UsageQuery) -> Result<Vec
                  AND s.window_start >= $4 AND s.window_start < $5
                  AND (b.boundary_offset IS NULL OR s.tag >= b.boundary_offset)",
     );
-    if query.device.is_some() {
-        // The device is the sixth parameter of the first half.
-        statement.push(" AND s.device_id = $6");
-    }
+    narrow(&mut statement);
     statement.push_bind(
         " ) layers GROUP BY window_start HAVING SUM(value_count) > 0 ORDER BY window_start LIMIT ",
         query.limit,

@@ -57,6 +57,20 @@ impl Statement {
         whole.push_str(&number);
     }
 
+    /// Binds a value whose place in the text follows, and gives its number for [`Self::push_number`].
+    pub fn bound(&mut self, value: impl Into<Value>) -> usize {
+        self.values.push(value.into());
+        self.values.len()
+    }
+
+    /// Appends text and the number of a value that is bound already.
+    pub fn push_number(&mut self, text: &'static str, number: usize) {
+        let whole = self.text.to_mut();
+        whole.push_str(text);
+        whole.push('$');
+        whole.push_str(&number.to_string());
+    }
+
     /// Text and values, for a driver.
     #[must_use]
     pub fn into_parts(self) -> (Cow<'static, str>, Vec<Value>) {

@@ -72,6 +72,7 @@ impl World {
             let query = UsageQuery {
                 stream: self.profile.name.clone(),
                 device: Some(DeviceId::parse(device).unwrap()),
+                group: None,
                 measure: MEASURE.to_owned(),
                 window_secs: WINDOW_SECS,
                 from: epoch() - TimeDelta::days(1),

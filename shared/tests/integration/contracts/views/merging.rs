@@ -93,6 +93,29 @@ pub async fn groups_of_a_device_add_up(subject: &Subject) {
     assert_eq!((windows.len(), windows[0].partial.count, windows[0].partial.sum), (1, 2, 3.0));
 }
 
+pub async fn a_group_is_answered_alone_by_both_layers(subject: &Subject) {
+    let mut member = subject.claim(&partition(0), 0).await;
+    let floor = |device: &str, group: &str, number: i64, amount: f64| {
+        let mut row = value(device, number, amount);
+        row.key.group = group.to_owned();
+        row
+    };
+    let seen = [floor("a/1", "a", 0, 1.0), floor("a/2", "a", 0, 2.0), floor("b/1", "b", 0, 4.0)];
+    member.apply(3, rollups(seen.to_vec())).await;
+    member.cut().await;
+    member.apply(5, rollups(vec![floor("a/1", "a", 1, 8.0), floor("b/1", "b", 1, 16.0)])).await;
+    subject.publish_all(&household(), 1, &[(&partition(0), 3)], &seen).await;
+    let sums = async |device_id: Option<&str>, group: Option<&str>| -> Vec<f64> {
+        let query =
+            UsageQuery { device: device_id.map(device), group: group.map(str::to_owned), ..all_hours(&household()) };
+        subject.views.usage(&query).await.unwrap().windows.iter().map(|window| window.partial.sum).collect()
+    };
+    assert_eq!(sums(None, Some("a")).await, [3.0, 8.0]);
+    assert_eq!(sums(Some("a/1"), Some("a")).await, [1.0, 8.0]);
+    assert_eq!(sums(Some("b/1"), Some("a")).await, [] as [f64; 0]);
+    assert_eq!(sums(None, None).await, [7.0, 24.0]);
+}
+
 pub async fn partials_survive_bit_by_bit(subject: &Subject) {
     let mut member = subject.claim(&partition(0), 0).await;
     // A zero loses its sign in SQLite, which is why there is none: it stays equal to what it was.

@@ -61,6 +61,7 @@ macro_rules! contract_of {
             merging::a_gap_stays_a_gap,
             merging::a_query_takes_its_device_measure_length_and_range,
             merging::groups_of_a_device_add_up,
+            merging::a_group_is_answered_alone_by_both_layers,
             merging::partials_survive_bit_by_bit,
             merging::the_years_1_and_9999_are_times_as_others,
             exactness::any_order_of_steps_keeps_the_seam_exact,

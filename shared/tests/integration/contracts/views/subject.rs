@@ -209,6 +209,7 @@ pub fn all_hours(stream: &StreamName) -> UsageQuery {
     UsageQuery {
         stream: stream.clone(),
         device: None,
+        group: None,
         measure: MEASURE.to_owned(),
         window_secs: HOUR,
         from: at("0001-01-01T00:00:00Z"),
