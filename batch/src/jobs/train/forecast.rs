@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use kilowatch_shared::{
-    model::{LocalCalendar, ModelBody, ModelId, ModelKind, ModelManifest},
+    model::{ModelBody, ModelId, ModelKind, ModelManifest},
     stream::StreamProfile,
 };
 

@@ -2,7 +2,7 @@
 //!
 //! Levels are those of the generator of the system that this profile stands in for: 95 kWh and 180 L a reading, a fifth
 //! more by day and a fifth less at night, a third more at noon, and up to 85 kWh and 170 L beyond that at random. Here the
-//! random part has a memory of some readings, since people and machines do not come and go with every second.
+//! random part has a memory of half an hour, since people and machines do not come and go with every second.
 
 use chrono::{DateTime, Datelike, FixedOffset, Offset, Timelike, Utc, Weekday};
 use kilowatch_shared::{log::NewRecord, stream::decode::joined_key};
@@ -71,8 +71,8 @@ impl Floor {
             zone: FixedOffset::east_opt(utc_offset_minutes.saturating_mul(60)).unwrap_or_else(|| Utc.fix()),
             rng: device_rng(seed, &device),
             steps: Steps::default(),
-            electricity: Noise::new(1.0, 2.0),
-            water: Noise::new(1.0, 2.0),
+            electricity: Noise::new(1.0, 30.0),
+            water: Noise::new(1.0, 30.0),
             injector: Injector::new(&KINDS, injection),
             building,
             floor,

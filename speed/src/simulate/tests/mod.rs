@@ -1,6 +1,7 @@
 //! What every simulated stream promises: the same seed, the same messages; payloads that its own profile decodes; a truth
 //! that travels beside them; and values that its system could show.
 
+mod detection;
 mod files;
 mod payloads;
 mod plausibility;
@@ -32,15 +33,25 @@ pub(super) fn records(
     interval: TimeDelta,
     rounds: u64,
 ) -> Vec<(DateTime<Utc>, NewRecord)> {
+    run(stream, seed, injection, start(), interval, rounds).collect()
+}
+
+/// The same from another start, one after the other.
+pub(super) fn run(
+    stream: &str,
+    seed: u64,
+    injection: Injection,
+    from: DateTime<Utc>,
+    interval: TimeDelta,
+    rounds: u64,
+) -> impl Iterator<Item = (DateTime<Utc>, NewRecord)> {
     let simulated = SimulatedStream::find(stream).unwrap();
     let mut simulator = simulated.open(&SimulationOptions::new(&profile(stream), seed, injection));
     let devices = simulator.devices();
-    (0..rounds * devices as u64)
-        .map(|message| {
-            let at = instant_of(start(), interval, devices, message);
-            (at, simulator.next_record(at).unwrap().unwrap())
-        })
-        .collect()
+    (0..rounds * devices as u64).map(move |message| {
+        let at = instant_of(from, interval, devices, message);
+        (at, simulator.next_record(at).unwrap().unwrap())
+    })
 }
 
 /// The same, decoded by the stream's profile, with the truth from the header.
