@@ -7,7 +7,10 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use kilowatch_shared::position::{Offset, PartitionId, StreamName};
+use kilowatch_shared::{
+    checkpoint::SourcePartition,
+    position::{Offset, PartitionId, StreamName},
+};
 use serde::Serialize;
 
 use crate::{
@@ -24,8 +27,12 @@ pub struct PartitionStatus {
     pub phase: PhaseName,
     /// A, as of the last batch.
     pub applied: Option<Offset>,
-    /// Messages in the log at and above A, when it was last asked.
+    /// L, as of the last close.
+    pub closed: Option<Offset>,
+    /// Messages in the log that are not applied, when it was last asked.
     pub lag_records: Option<u64>,
+    /// Age of the oldest of them in seconds, by the log's timestamps.
+    pub lag_seconds: Option<f64>,
     /// When the last batch with messages was applied.
     pub last_batch_at: Option<DateTime<Utc>>,
     /// When A moved last, or there was nothing to apply.
@@ -150,7 +157,9 @@ impl StatusBoard {
             partition: partition.clone(),
             phase: PhaseName::Idle,
             applied: None,
+            closed: None,
             lag_records: None,
+            lag_seconds: None,
             last_batch_at: None,
             progress_at: None,
             turned_at: None,
@@ -163,6 +172,13 @@ impl StatusBoard {
 
     pub(crate) fn forget(&self, partition: &PartitionId) {
         self.lock().partitions.remove(partition);
+    }
+
+    /// How far the lake holds the partitions of a stream.
+    pub(crate) fn closed(&self, stream: &StreamName) -> BTreeMap<SourcePartition, Offset> {
+        let board = self.lock();
+        let ours = board.partitions.values().filter(|status| status.partition.stream == *stream);
+        ours.filter_map(|status| Some((SourcePartition::from(&status.partition), status.closed?))).collect()
     }
 
     pub(crate) fn stream_trouble(&self, stream: &StreamName, trouble: Option<String>) {

@@ -21,6 +21,7 @@ pub(crate) fn describe() {
     );
     metrics::describe_histogram!("kilowatch_speed_batch_seconds", "from a micro-batch's first message to its commit");
     metrics::describe_gauge!("kilowatch_speed_lag_records", "messages in the log that are not applied");
+    metrics::describe_gauge!("kilowatch_speed_lag_seconds", "age of the oldest message that is not applied");
     metrics::describe_gauge!("kilowatch_speed_segment_age_seconds", "age of the open segment");
     metrics::describe_gauge!("kilowatch_speed_outbox_entries", "entries that the sink does not have yet");
     metrics::describe_counter!("kilowatch_speed_outbox_delivered_total", "entries that the sink acknowledged");
@@ -80,6 +81,14 @@ pub(crate) fn gauges(partition: &PartitionId, lag_records: Option<u64>, segment_
 pub(crate) fn claimed(partition: &PartitionId) {
     metrics::counter!("kilowatch_speed_owner_changes_total", "stream" => partition.stream.as_str().to_owned())
         .increment(1);
+}
+
+/// Sets the gauge of how late a partition is, where that is known.
+pub(crate) fn lag_age(partition: &PartitionId, age: Option<Duration>) {
+    let labels = [("stream", partition.stream.as_str().to_owned()), ("partition", partition.partition.to_string())];
+    if let Some(age) = age {
+        metrics::gauge!("kilowatch_speed_lag_seconds", &labels).set(age.as_secs_f64());
+    }
 }
 
 /// Counts a lost ownership.

@@ -12,8 +12,9 @@ use chrono::{DateTime, SubsecRound, Utc};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    Fetched, Log, LogError, LogRecord, NewRecord, ReadLimit, Watermarks,
+    Fetched, Log, LogError, LogRecord, Membership, NewRecord, ReadLimit, Watermarks,
     budget::{ReadBudget, weight},
+    membership::coordinator::Coordinator,
     partitioner::partition_of,
     topic::check_name,
 };
@@ -29,6 +30,7 @@ pub struct MemoryLog {
     clock: SharedClock,
     state: Mutex<State>,
     changed: Notify,
+    groups: Coordinator,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +50,7 @@ impl MemoryLog {
     /// An empty log that stamps messages with `clock`.
     #[must_use]
     pub fn new(clock: SharedClock) -> Self {
-        Self { clock, state: Mutex::default(), changed: Notify::new() }
+        Self { clock, state: Mutex::default(), changed: Notify::new(), groups: Coordinator::default() }
     }
 
     /// Control: from now on every call fails with [`LogError::Unavailable`], until [`Self::recover`].
@@ -119,6 +121,27 @@ impl MemoryLog {
         Ok(())
     }
 
+    /// Control: the topic gets more partitions, while its readers run.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownTopic`].
+    pub fn add_partitions(&self, topic: &str, count: u32) -> Result<(), LogError> {
+        let source = source_of(topic)?;
+        let mut state = self.state();
+        let partitions =
+            state.topics.get_mut(&source).ok_or_else(|| LogError::UnknownTopic { topic: topic.to_owned() })?;
+        partitions.extend((0..count).map(|_| Partition::default()));
+        let all = ids(&source, partitions);
+        drop(state);
+        self.groups.grow(topic, &all);
+        Ok(())
+    }
+
+    /// Control: the topic's groups take their first member for dead, although it is not.
+    pub fn expel_first_member(&self, topic: &str) {
+        self.groups.expel_first(topic);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change below is complete before the lock is released, so a poisoned state is still a whole one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -161,7 +184,7 @@ impl Log for MemoryLog {
         let source = source_of(topic)?;
         let state = self.reachable()?;
         let found = state.topics.get(&source).ok_or_else(|| LogError::UnknownTopic { topic: topic.to_owned() })?;
-        Ok((0..).zip(found).map(|(partition, _)| SourcePartition { source: source.clone(), partition }).collect())
+        Ok(ids(&source, found))
     }
 
     async fn watermarks(&self, partition: &SourcePartition) -> Result<Watermarks, LogError> {
@@ -207,6 +230,10 @@ impl Log for MemoryLog {
         drop(state);
         self.changed.notify_waiters();
         Ok(positions)
+    }
+
+    async fn join(&self, group: &str, topic: &str) -> Result<Box<dyn Membership>, LogError> {
+        Ok(self.groups.join(group, topic, self.partitions(topic).await?))
     }
 
     async fn trim(&self, partition: &SourcePartition, below: Offset, before: DateTime<Utc>) -> Result<u64, LogError> {
@@ -280,6 +307,10 @@ impl Partition {
     }
 }
 
+fn ids(source: &SourceId, partitions: &[Partition]) -> Vec<SourcePartition> {
+    (0..).zip(partitions).map(|(partition, _)| SourcePartition { source: source.clone(), partition }).collect()
+}
+
 fn source_of(topic: &str) -> Result<SourceId, LogError> {
     SourceId::parse(&format!("log:memory:{topic}"))
         .map_err(|invalid| LogError::Unusable { reason: invalid.to_string() })
@@ -290,7 +321,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::clock::SystemClock;
+    use crate::{clock::SystemClock, log::Change};
 
     const LIMIT: ReadLimit = ReadLimit { records: 10, bytes: 1 << 20, before: None };
 
@@ -299,6 +330,32 @@ mod tests {
         log.create_topic("energy", 1).await.unwrap();
         let partition = log.partitions("energy").await.unwrap().remove(0);
         (log, partition)
+    }
+
+    #[tokio::test]
+    async fn a_member_that_was_taken_for_dead_hears_of_it_and_may_come_back() {
+        let log = MemoryLog::new(Arc::new(SystemClock));
+        log.create_topic("energy", 2).await.unwrap();
+        let all = log.partitions("energy").await.unwrap();
+        let mut zombie = log.join("readers", "energy").await.unwrap();
+        assert!(matches!(zombie.next().await.unwrap(), Change::Assigned(got) if got == all));
+        log.expel_first_member("energy");
+        let mut other = log.join("readers", "energy").await.unwrap();
+        assert!(matches!(other.next().await.unwrap(), Change::Assigned(got) if got == all));
+        assert!(matches!(zombie.next().await.unwrap(), Change::Lost(got) if got == all));
+        let Change::Revoked { partitions, release } = other.next().await.unwrap() else { panic!("nothing comes back") };
+        drop(release);
+        assert!(matches!(zombie.next().await.unwrap(), Change::Assigned(got) if got == partitions));
+    }
+
+    #[tokio::test]
+    async fn a_partition_that_is_added_to_a_topic_finds_a_reader() {
+        let (log, partition) = one_partition().await;
+        let mut member = log.join("readers", "energy").await.unwrap();
+        assert!(matches!(member.next().await.unwrap(), Change::Assigned(got) if got == [partition]));
+        log.add_partitions("energy", 2).unwrap();
+        let added = log.partitions("energy").await.unwrap().split_off(1);
+        assert!(matches!(member.next().await.unwrap(), Change::Assigned(got) if got == added));
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 mod budget;
 mod error;
 pub mod kafka;
+mod membership;
 pub mod memory;
 mod open;
 mod partitioner;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 pub use error::LogError;
+pub use membership::{Change, Membership, Release};
 pub use open::{LogAddress, open};
 pub(crate) use topic::check_name;
 
@@ -123,6 +125,13 @@ pub trait Log: std::fmt::Debug + Send + Sync {
     /// Appends messages and returns their positions, in order, once they are durable. All of one call go in, or none,
     /// where the log has transactions; else an error may leave a part of them behind.
     async fn append(&self, topic: &str, records: &[NewRecord]) -> Result<Vec<SourcePosition>, LogError>;
+
+    /// Joins the readers of a topic that share its partitions under the name of a group. Members of several processes
+    /// find each other where the log has brokers; an embedded log belongs to one process.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownTopic`], where that is known at once.
+    async fn join(&self, group: &str, topic: &str) -> Result<Box<dyn Membership>, LogError>;
 
     /// Drops messages below `below` and older than `before`; returns how many. A log that cleans itself does nothing.
     async fn trim(&self, partition: &SourcePartition, below: Offset, before: DateTime<Utc>) -> Result<u64, LogError>;

@@ -1,5 +1,5 @@
 //! The running layer: a task a partition drives the steps of [`crate::member`], a task a stream closes segments, and
-//! a supervisor a stream follows the topic's partitions and the serving models.
+//! a supervisor a stream follows the group that shares out the topic's partitions, and the serving models.
 //!
 //! ```text
 //! log -[batch_rows, batch_bytes]-> partition task -[1 close a partition]-> closer -> lake
@@ -8,6 +8,7 @@
 //! ```
 
 mod closer;
+mod ending;
 mod partition_task;
 mod pins_watch;
 mod speed_layer;

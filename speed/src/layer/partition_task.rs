@@ -8,10 +8,12 @@ use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::closer::CloseRequest;
+use super::{
+    closer::CloseRequest,
+    ending::{Ending, EndingWatch},
+};
 use crate::{
     config::SpeedConfig,
     cut_line::PinSet,
@@ -29,19 +31,12 @@ const IDLE_OWNER_CHECK: Duration = Duration::from_secs(30);
 const LAG_EVERY: Duration = Duration::from_secs(1);
 /// Losing a partition twice within this time is a quarrel, and waits longer each time.
 const FENCES_APART: Duration = Duration::from_secs(60);
+/// A group says within a heartbeat that a partition was lost.
+const FENCED_PAUSE: Duration = Duration::from_secs(1);
 /// What stopped a partition may be put right by an operator, so it is looked at again this often.
 const STOPPED_CHECK: Duration = Duration::from_secs(30);
 /// A drained log is read this many times a window, so that one read brings many messages.
 const READS_A_WINDOW: u32 = 20;
-
-/// What ends a partition's task.
-#[derive(Debug)]
-pub(super) struct Stop {
-    /// The process stops: apply, cut, close, release.
-    pub(super) orderly: CancellationToken,
-    /// The partition is no longer ours: drop what is in memory.
-    pub(super) taken_away: CancellationToken,
-}
 
 #[derive(Debug)]
 pub(super) struct PartitionTask {
@@ -53,13 +48,16 @@ pub(super) struct PartitionTask {
     pins: watch::Receiver<PinSet>,
     closes: mpsc::Sender<CloseRequest>,
     outbox_wake: Arc<Notify>,
-    stop: Stop,
+    ending: EndingWatch,
     closing: Option<oneshot::Receiver<CloseOutcome>>,
     /// When the first message came that is not applied yet.
     batch_began: Option<Instant>,
     segment_opened: Option<DateTime<Utc>>,
     last_transaction: Instant,
+    /// When the log took the oldest message that was read and is not applied.
+    oldest: Option<DateTime<Utc>>,
     lag: Option<(Instant, u64)>,
+    lag_age: Option<Duration>,
     stopped: Option<StopReason>,
 }
 
@@ -74,7 +72,7 @@ impl PartitionTask {
         pins: watch::Receiver<PinSet>,
         closes: mpsc::Sender<CloseRequest>,
         outbox_wake: Arc<Notify>,
-        stop: Stop,
+        ending: EndingWatch,
     ) -> Self {
         Self {
             worker,
@@ -85,23 +83,25 @@ impl PartitionTask {
             pins,
             closes,
             outbox_wake,
-            stop,
+            ending,
             closing: None,
             batch_began: None,
             segment_opened: None,
             last_transaction: Instant::now(),
+            oldest: None,
             lag: None,
+            lag_age: None,
             stopped: None,
         }
     }
 
-    /// Drives the steps; returns after an orderly stop, or at once when the partition was taken away.
+    /// Drives the steps until it is told how to end.
     pub(super) async fn run(mut self) {
-        let (orderly, taken_away) = (self.stop.orderly.clone(), self.stop.taken_away.clone());
+        let ending = self.ending.clone();
         let mut delays = Backoff::patient().delays();
         let mut fence_delays = Backoff::patient().delays();
         let mut last_fenced: Option<Instant> = None;
-        while !orderly.is_cancelled() && !taken_away.is_cancelled() {
+        while ending.now().is_none() {
             let pause = match self.turn().await {
                 Ok(Step::Done) => {
                     delays = Backoff::patient().delays();
@@ -110,11 +110,12 @@ impl PartitionTask {
                 Ok(Step::Fenced) => {
                     telemetry::fenced(self.worker.partition());
                     tracing::info!(partition = %self.worker.partition(), "another member took a partition over");
-                    // Two members that both believe in their assignment must not take turns at full speed.
+                    // A member that was paused hears from its group that it lost the partition before it claims again;
+                    // two that both believe in their assignment must not take turns at full speed.
                     if last_fenced.replace(Instant::now()).is_none_or(|at| at.elapsed() > FENCES_APART) {
                         fence_delays = Backoff::patient().delays();
                     }
-                    fence_delays.next().unwrap_or_default()
+                    fence_delays.next().unwrap_or_default().max(FENCED_PAUSE)
                 }
                 Ok(Step::Reclaim) => delays.next().unwrap_or_default(),
                 Ok(Step::Stopped) => {
@@ -136,22 +137,21 @@ impl PartitionTask {
             if !pause.is_zero() {
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = orderly.cancelled() => {}
-                    () = taken_away.cancelled() => {}
+                    _ = ending.said() => {}
                 }
             }
         }
-        if taken_away.is_cancelled() {
-            self.worker.abandon();
-        } else {
-            self.stop_in_order().await;
+        match ending.said().await {
+            Ending::Stop => self.stop_in_order().await,
+            Ending::Revoked => self.let_go().await,
+            Ending::Lost => self.worker.abandon(),
         }
     }
 
     async fn turn(&mut self) -> Result<Step, StepError> {
         let pins = self.pins.borrow_and_update().clone();
         self.worker.use_pins(pins);
-        let (orderly, taken_away) = (self.stop.orderly.clone(), self.stop.taken_away.clone());
+        let ending = self.ending.clone();
         let step = match self.worker.phase() {
             PhaseName::Running => {
                 let id = self.worker.partition();
@@ -162,8 +162,7 @@ impl PartitionTask {
             // A step that is dropped half-way leaves the partition in its phase, so a stop need not wait for neighbours.
             PhaseName::Idle | PhaseName::Claimed | PhaseName::Checked => tokio::select! {
                 step = self.towards_running() => step?,
-                () = orderly.cancelled() => Step::Done,
-                () = taken_away.cancelled() => Step::Done,
+                _ = ending.said() => Step::Done,
             },
         };
         if step == Step::Done {
@@ -205,6 +204,9 @@ impl PartitionTask {
                 Err(error) => trouble = Some(error),
             }
         }
+        if matches!(self.ending.now(), Some(Ending::Revoked | Ending::Lost)) {
+            return Ok(Step::Done);
+        }
         let wish = if self.segment_is_due() { CutWish::Cut } else { CutWish::None };
         let idle = self.worker.gathered() == 0 && !self.worker.owes_apply();
         if !idle || wish == CutWish::Cut || self.last_transaction.elapsed() >= IDLE_OWNER_CHECK {
@@ -225,13 +227,13 @@ impl PartitionTask {
 
     /// Reads and folds until the window is over, the batch is full, or the stop comes.
     async fn gather(&mut self) -> Result<Step, StepError> {
-        let stop = self.stop.orderly.clone();
+        let ending = self.ending.clone();
         let mut deadline: Option<Instant> = None;
         loop {
             let wait = deadline.map_or(IDLE_WAIT, |deadline| deadline.saturating_duration_since(Instant::now()));
             let fetched = tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(Step::Done),
+                _ = ending.said() => return Ok(Step::Done),
                 fetched = self.worker.fetch(wait) => fetched,
             };
             let fetched = match fetched {
@@ -244,6 +246,7 @@ impl PartitionTask {
                 Err(error) => return Err(error),
             };
             let came = fetched.records.len();
+            self.oldest = self.oldest.or_else(|| fetched.records.first().map(|record| record.timestamp));
             let step = self.worker.absorb(fetched).await?;
             if step != Step::Done || (came == 0 && deadline.is_none()) {
                 return Ok(step);
@@ -259,13 +262,15 @@ impl PartitionTask {
                 let pause = (self.config.window() / READS_A_WINDOW).clamp(Duration::from_millis(2), IDLE_WAIT);
                 tokio::select! {
                     () = tokio::time::sleep_until(end.min(now + pause)) => {}
-                    () = stop.cancelled() => return Ok(Step::Done),
+                    _ = ending.said() => return Ok(Step::Done),
                 }
             }
         }
     }
 
     fn applied(&mut self, report: &BatchReport) {
+        self.note_age();
+        self.oldest = None;
         let took = self.batch_began.take().map_or(Duration::ZERO, |began| began.elapsed());
         if report.messages > 0 {
             let now = self.clock.now();
@@ -320,14 +325,25 @@ impl PartitionTask {
         }
         let partition = SourcePartition::from(self.worker.partition());
         // A log that is away shows up at the next read.
-        if let (Ok(ends), Some(applied)) = (self.doors.log.watermarks(&partition).await, self.worker.applied()) {
-            let lag = ends.high.get().saturating_sub(applied.get());
+        if let (Ok(ends), Some(from)) = (self.doors.log.watermarks(&partition).await, self.worker.unapplied_from()) {
+            let lag = ends.high.get().saturating_sub(from.get());
             self.lag = Some((Instant::now(), lag));
         }
+        self.note_age();
         let age = self
             .segment_opened
             .map_or(Duration::ZERO, |opened| (self.clock.now() - opened).to_std().unwrap_or_default());
         telemetry::gauges(self.worker.partition(), self.lag.map(|(_, lag)| lag), age, self.worker.unclosed_cuts());
+        telemetry::lag_age(self.worker.partition(), self.lag_age);
+    }
+
+    /// How old the oldest message is that is not applied. While a backlog is worked off, it is that of the last batch.
+    fn note_age(&mut self) {
+        self.lag_age = match (self.oldest, self.lag) {
+            (Some(oldest), _) => Some((self.clock.now() - oldest).to_std().unwrap_or_default()),
+            (None, Some((_, 0))) => Some(Duration::ZERO),
+            (None, _) => self.lag_age,
+        };
     }
 
     fn say_why_stopped(&mut self) {
@@ -339,12 +355,15 @@ impl PartitionTask {
         }
     }
 
-    fn show(&self, trouble: Option<String>) {
+    fn show(&mut self, trouble: Option<String>) {
+        self.note_age();
         let (worker, now) = (&self.worker, self.clock.now());
         self.board.update(worker.partition(), |status| {
             status.phase = worker.phase();
             let applied = worker.applied().or(status.applied);
+            status.closed = worker.closed_to().or(status.closed);
             status.lag_records = self.lag.map(|(_, lag)| lag);
+            status.lag_seconds = self.lag_age.map(|age| age.as_secs_f64());
             if applied != status.applied || status.lag_records == Some(0) {
                 status.progress_at = Some(now);
             }
@@ -359,6 +378,13 @@ impl PartitionTask {
             status.unclosed_cuts = worker.unclosed_cuts();
             status.trouble = trouble;
         });
+    }
+
+    /// Another member waits for the release, so nothing is closed here: the next owner finds a cut and closes up to it.
+    async fn let_go(&mut self) {
+        if let Err(error) = self.worker.revoke().await {
+            tracing::warn!(partition = %self.worker.partition(), %error, "a partition was not released, the next owner takes it over");
+        }
     }
 
     /// Apply what was gathered and cut; close as far as the lake allows; release. Three quarters of the deadline are
@@ -379,9 +405,7 @@ impl PartitionTask {
                 }
             }
         }
-        if let Err(error) = self.worker.revoke().await {
-            tracing::warn!(partition = %self.worker.partition(), %error, "a partition was not released, the next owner takes it over");
-        }
+        self.let_go().await;
         self.show(None);
     }
 

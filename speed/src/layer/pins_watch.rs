@@ -2,7 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     sync::Arc,
+    time::Duration,
 };
 
 use kilowatch_shared::{
@@ -12,6 +14,7 @@ use kilowatch_shared::{
     retry::RetryHint,
     stream::StreamProfile,
 };
+use tokio::sync::watch;
 
 use crate::{
     cut_line::PinSet, error::StepError, member::Doors, pins_source::PinsSource, segmented_fold::SegmentedFold,
@@ -55,6 +58,23 @@ impl PinsWatch {
         let pin_set = self.pin_set(models.clone())?;
         self.found = Some((models, pin_set.clone()));
         Ok(pin_set)
+    }
+
+    /// Looks again and again, and sends what has changed.
+    pub(super) async fn follow(&mut self, every: Duration, pins: &watch::Sender<PinSet>) -> Infallible {
+        loop {
+            tokio::time::sleep(every).await;
+            match self.look().await {
+                Ok(now) => {
+                    pins.send_if_modified(|before| {
+                        let changed = before.id != now.id;
+                        *before = now;
+                        changed
+                    });
+                }
+                Err(error) => tracing::debug!(stream = %self.profile.name, %error, "the pins stay as they are"),
+            }
+        }
     }
 
     /// Whether this build can judge with the model; the inner error says why not.

@@ -1,12 +1,12 @@
-//! One stream: its topic, its partitions, its pins, its closer.
+//! One stream: its topic, its group, its partitions, its pins, its closer.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use kilowatch_shared::{
     checkpoint::SourcePartition,
     clock::SharedClock,
-    log::LogError,
-    position::PartitionId,
+    log::{Change, LogError, Membership},
+    position::{Offset, PartitionId},
     retry::{Backoff, RetryHint},
     stream::StreamProfile,
 };
@@ -19,7 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     closer::{self, CLOSE_QUEUE_PARTS, CloseRequest},
-    partition_task::{PartitionTask, Stop},
+    ending::{Ending, EndingWatch},
+    partition_task::PartitionTask,
     pins_watch::PinsWatch,
 };
 use crate::{
@@ -31,6 +32,10 @@ use crate::{
     pins_source::PinsSource,
     status::StatusBoard,
 };
+
+/// A revoked partition ends with one transaction, and the views give up a lock after five seconds. Less than the group
+/// waits for its release, so that the next owner nearly always finds a cut.
+const REVOKED_WITHIN: Duration = Duration::from_secs(15);
 
 /// What a stream runs with.
 #[derive(Debug)]
@@ -46,12 +51,23 @@ pub(super) struct Supervisor {
     pub(super) stop: CancellationToken,
 }
 
+/// What the tasks of a stream's partitions share.
+#[derive(Debug)]
+struct Shared {
+    pins: watch::Receiver<PinSet>,
+    closes: mpsc::Sender<CloseRequest>,
+    /// Wakes the dispatcher of the outbox.
+    wake: Arc<Notify>,
+}
+
 /// The task of a partition and how to end it.
 #[derive(Debug)]
 struct Running {
-    taken_away: CancellationToken,
+    end: watch::Sender<Option<Ending>>,
     task: JoinHandle<()>,
 }
+
+type Partitions = BTreeMap<PartitionId, Running>;
 
 impl Supervisor {
     /// Runs until the stop.
@@ -66,33 +82,16 @@ impl Supervisor {
         let wake = Arc::new(Notify::new());
         let outbox_stop = CancellationToken::new();
         let dispatcher = self.dispatcher(&wake).map(|dispatcher| tokio::spawn(dispatcher.run(outbox_stop.clone())));
-
-        let mut running = BTreeMap::new();
-        loop {
-            let refreshed = async {
-                self.follow_partitions(&mut running, &pins, &closes, &wake).await;
-                tokio::time::sleep(self.config.refresh()).await;
-                watch.look().await
-            };
-            // A neighbour that hangs must not keep a stop from being noticed.
-            let looked = tokio::select! {
-                () = self.stop.cancelled() => break,
-                looked = refreshed => looked,
-            };
-            match looked {
-                Ok(now) => {
-                    pins_sender.send_if_modified(|before| {
-                        let changed = before.id != now.id;
-                        *before = now;
-                        changed
-                    });
-                }
-                Err(error) => tracing::debug!(stream = %self.profile.name, %error, "the pins stay as they are"),
-            }
-        }
-        drop(closes);
+        let shared = Shared { pins, closes, wake };
+        let mut running = Partitions::new();
+        // A neighbour that hangs must keep neither a stop nor a revoke from being noticed.
+        let membership = tokio::select! {
+            membership = self.follow_the_group(&mut running, &shared) => membership,
+            never = watch.follow(self.config.refresh(), &pins_sender) => match never {},
+        };
+        drop(shared);
         let deadline = Instant::now() + self.config.stop_deadline();
-        self.wait_for(running, deadline).await;
+        self.stop_in_order(running, deadline).await;
         outbox_stop.cancel();
         if let Some(mut dispatcher) = dispatcher
             && timeout_at(deadline, &mut dispatcher).await.is_err()
@@ -101,6 +100,10 @@ impl Supervisor {
             dispatcher.abort();
         }
         give_up.cancel();
+        if let Some(membership) = membership {
+            membership.tell(&self.closed());
+            membership.leave().await;
+        }
         closer.await.map_err(|panicked| SpeedError::Ended { reason: panicked.to_string() })
     }
 
@@ -134,67 +137,60 @@ impl Supervisor {
         watch.look().await
     }
 
-    /// Starts a task for each new partition, and lets those go that the topic no longer has.
-    async fn follow_partitions(
-        &self,
-        running: &mut BTreeMap<PartitionId, Running>,
-        pins: &watch::Receiver<PinSet>,
-        closes: &mpsc::Sender<CloseRequest>,
-        wake: &Arc<Notify>,
-    ) {
-        let assigned = match self.assigned().await {
-            Ok(assigned) => assigned,
-            Err(error) => {
-                tracing::debug!(stream = %self.profile.name, %error, "the partitions stay as they are");
-                return;
+    /// Works on what the group gives, until the stop. Returns the membership, which keeps the partitions meanwhile.
+    async fn follow_the_group(&self, running: &mut Partitions, shared: &Shared) -> Option<Box<dyn Membership>> {
+        let mut membership: Option<Box<dyn Membership>> = None;
+        let mut delays = Backoff::patient().delays();
+        let mut refresh = tokio::time::interval(self.config.refresh());
+        loop {
+            let change = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return membership,
+                change = self.next_change(&mut membership) => change,
+                _ = refresh.tick() => {
+                    self.restart_ended(running, shared);
+                    if let Some(membership) = &membership {
+                        membership.tell(&self.closed());
+                    }
+                    continue;
+                }
+            };
+            match change {
+                Ok(Change::Assigned(partitions)) => {
+                    delays = Backoff::patient().delays();
+                    self.board.stream_trouble(&self.profile.name, None);
+                    for partition in self.ours(partitions) {
+                        tracing::info!(%partition, "a partition was assigned");
+                        self.begin(running, partition, shared);
+                    }
+                }
+                Ok(Change::Revoked { partitions, release }) => {
+                    self.end(running, self.ours(partitions), Ending::Revoked).await;
+                    drop(release);
+                }
+                Ok(Change::Lost(partitions)) => self.end(running, self.ours(partitions), Ending::Lost).await,
+                Err(error) => {
+                    let pause = delays.next().unwrap_or_default();
+                    let retry_ms = pause.as_millis();
+                    tracing::warn!(stream = %self.profile.name, %error, retry_ms, "the group has to be joined again");
+                    self.board.stream_trouble(&self.profile.name, Some(error.to_string()));
+                    membership = None;
+                    self.end(running, running.keys().cloned().collect(), Ending::Lost).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.stop.cancelled() => return None,
+                    }
+                }
             }
-        };
-        running.retain(|partition, task| {
-            let keep = assigned.contains(partition);
-            if !keep {
-                tracing::info!(%partition, "the topic no longer has a partition");
-                task.taken_away.cancel();
-                self.board.forget(partition);
-            }
-            keep
-        });
-        for partition in assigned {
-            if running.get(&partition).is_some_and(|task| !task.task.is_finished()) {
-                continue;
-            }
-            let taken_away = CancellationToken::new();
-            let worker = PartitionWorker::new(
-                Arc::clone(&self.doors),
-                Arc::clone(&self.config),
-                partition.clone(),
-                pins.borrow().clone(),
-            );
-            let stop = Stop { orderly: self.stop.clone(), taken_away: taken_away.clone() };
-            let task = PartitionTask::new(
-                worker,
-                Arc::clone(&self.doors),
-                Arc::clone(&self.config),
-                Arc::clone(&self.clock),
-                Arc::clone(&self.board),
-                pins.clone(),
-                closes.clone(),
-                Arc::clone(wake),
-                stop,
-            );
-            running.insert(partition, Running { taken_away, task: tokio::spawn(task.run()) });
         }
     }
 
-    async fn assigned(&self) -> Result<Vec<PartitionId>, LogError> {
-        let partitions = self.doors.log.partitions(&self.profile.topic).await?;
-        Ok(partitions
-            .into_iter()
-            .map(|SourcePartition { source, partition }| PartitionId {
-                stream: self.profile.name.clone(),
-                source,
-                partition,
-            })
-            .collect())
+    async fn next_change(&self, membership: &mut Option<Box<dyn Membership>>) -> Result<Change, LogError> {
+        let joined = match membership {
+            Some(joined) => joined,
+            None => membership.insert(self.doors.log.join(self.profile.name.as_str(), &self.profile.topic).await?),
+        };
+        joined.next().await
     }
 
     fn dispatcher(&self, wake: &Arc<Notify>) -> Option<Dispatcher> {
@@ -203,12 +199,75 @@ impl Supervisor {
         Some(Dispatcher::new(outbox, self.profile.name.clone(), clock, board, Arc::clone(wake), self.config.refresh()))
     }
 
-    async fn wait_for(&self, running: BTreeMap<PartitionId, Running>, deadline: Instant) {
+    /// Starts the task of a partition.
+    fn begin(&self, running: &mut Partitions, partition: PartitionId, shared: &Shared) {
+        let (end, ending) = EndingWatch::pair();
+        let worker = PartitionWorker::new(
+            Arc::clone(&self.doors),
+            Arc::clone(&self.config),
+            partition.clone(),
+            shared.pins.borrow().clone(),
+        );
+        let task = PartitionTask::new(
+            worker,
+            Arc::clone(&self.doors),
+            Arc::clone(&self.config),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.board),
+            shared.pins.clone(),
+            shared.closes.clone(),
+            Arc::clone(&shared.wake),
+            ending,
+        );
+        running.insert(partition, Running { end, task: tokio::spawn(task.run()) });
+    }
+
+    /// A task ends by itself only by a bug; its partition must not be left alone for it.
+    fn restart_ended(&self, running: &mut Partitions, shared: &Shared) {
+        let ended: Vec<PartitionId> =
+            running.iter().filter(|(_, running)| running.task.is_finished()).map(|(id, _)| id.clone()).collect();
+        for partition in ended {
+            tracing::warn!(%partition, "the task of a partition ended, it is started again");
+            self.begin(running, partition, shared);
+        }
+    }
+
+    /// Ends the tasks of these partitions, within the time that a release has.
+    async fn end(&self, running: &mut Partitions, partitions: Vec<PartitionId>, ending: Ending) {
+        let ended: Partitions = partitions.iter().filter_map(|partition| running.remove_entry(partition)).collect();
+        for (partition, running) in &ended {
+            tracing::info!(%partition, ?ending, "a partition goes to another member");
+            running.end.send_replace(Some(ending));
+        }
+        self.wait_for(ended, Instant::now() + REVOKED_WITHIN).await;
+        for partition in &partitions {
+            self.board.forget(partition);
+        }
+    }
+
+    async fn stop_in_order(&self, running: Partitions, deadline: Instant) {
+        for running in running.values() {
+            running.end.send_replace(Some(Ending::Stop));
+        }
+        self.wait_for(running, deadline).await;
+    }
+
+    async fn wait_for(&self, running: Partitions, deadline: Instant) {
         for (partition, mut running) in running {
             if timeout_at(deadline, &mut running.task).await.is_err() {
-                tracing::warn!(%partition, deadline_ms = self.config.stop_deadline_ms, "a stop exceeded its deadline, the rest is left for a replay");
+                tracing::warn!(%partition, "a partition exceeded its deadline, the rest is left for a replay");
                 running.task.abort();
             }
         }
+    }
+
+    fn ours(&self, partitions: Vec<SourcePartition>) -> Vec<PartitionId> {
+        let stream = &self.profile.name;
+        let id = |SourcePartition { source, partition }| PartitionId { stream: stream.clone(), source, partition };
+        partitions.into_iter().map(id).collect()
+    }
+
+    fn closed(&self) -> BTreeMap<SourcePartition, Offset> {
+        self.board.closed(&self.profile.name)
     }
 }

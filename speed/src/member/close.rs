@@ -300,6 +300,7 @@ impl PartitionWorker {
         match outcome {
             CloseOutcome::Closed(closed) if *closed == target => {
                 running.closing = None;
+                running.closed = target;
                 running.cuts.forget_below(target);
                 Step::Done
             }

@@ -60,6 +60,7 @@ impl PartitionWorker {
             unanswered: None,
             catch_up: *catch_up,
             unclosed,
+            closed: *closed,
             closing: None,
             state: None,
             cuts_since_state: 0,

@@ -98,6 +98,8 @@ pub(super) struct Running {
     pub(super) unanswered: Option<Box<SealedApply>>,
     pub(super) catch_up: Option<Offset>,
     pub(super) unclosed: Unclosed,
+    /// L.
+    pub(super) closed: Offset,
     /// The end of the close that is on its way.
     pub(super) closing: Option<Offset>,
     /// The newest state that is not in the lake yet.
@@ -153,6 +155,25 @@ impl PartitionWorker {
             Phase::Checked(checked) => Some(checked.applied),
             Phase::Claimed(claimed) => Some(claimed.state.applied),
             Phase::Idle | Phase::Stopped(_) => None,
+        }
+    }
+
+    /// The first offset that may hold a message which is not applied: what was read and held none is behind us.
+    #[must_use]
+    pub fn unapplied_from(&self) -> Option<Offset> {
+        match &self.phase {
+            Phase::Running(running) if self.gathered() == 0 => Some(running.reached()),
+            _ => self.applied(),
+        }
+    }
+
+    /// L, as far as this member knows it.
+    #[must_use]
+    pub const fn closed_to(&self) -> Option<Offset> {
+        match &self.phase {
+            Phase::Running(running) => Some(running.closed),
+            Phase::Checked(checked) => Some(checked.closed),
+            Phase::Idle | Phase::Claimed(_) | Phase::Stopped(_) => None,
         }
     }
 

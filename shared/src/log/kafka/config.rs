@@ -13,6 +13,9 @@ pub struct KafkaConfig {
     pub brokers: String,
     /// Raised by whoever deletes a topic and makes it again, since its offsets then mean other messages. Default 1.
     pub generation: u32,
+    /// Begin of the names of our consumer groups: the readers of a stream are members of `<group>.<stream>`. Whoever
+    /// has views of their own needs a group of their own, or the two would share the partitions. Default `kilowatch`.
+    pub group: String,
     /// Copies of the topics that we make; `None` leaves it to the cluster (from Kafka 2.4 on).
     pub replication: Option<u16>,
     /// Properties for librdkafka, for TLS and SASL above all. What exactness rests on cannot be changed by them.
@@ -23,9 +26,7 @@ pub struct KafkaConfig {
 const EVERY_CLIENT: [(&str, &str); 1] = [("allow.auto.create.topics", "false")];
 
 /// Defaults of the readers that a user may change. librdkafka's own let a drain idle between fetches.
-const READER_DEFAULTS: [(&str, &str); 6] = [
-    // Only names the client in the brokers' logs and permissions: nothing is ever committed under it.
-    ("group.id", "kilowatch"),
+const READER_DEFAULTS: [(&str, &str); 5] = [
     ("fetch.queue.backoff.ms", "1"),
     ("fetch.wait.max.ms", "10"),
     ("queued.min.messages", "100000"),
@@ -41,6 +42,26 @@ const READER_RULES: [(&str, &str); 5] = [
     ("enable.auto.offset.store", "false"),
     ("isolation.level", "read_committed"),
     ("enable.partition.eof", "true"),
+];
+
+/// Defaults of a group's member that a user may change.
+const MEMBER_DEFAULTS: [(&str, &str); 4] = [
+    // How long a member that was killed keeps its partitions from the others. A member that is paused for longer loses
+    // them and is fenced off, so it costs a hand-over and no reading.
+    ("session.timeout.ms", "10000"),
+    // A rebalance is heard of at the next heartbeat.
+    ("heartbeat.interval.ms", "1000"),
+    // So long may a new partition wait for its first reader.
+    ("topic.metadata.refresh.interval.ms", "10000"),
+    // It fetches nothing.
+    ("queued.min.messages", "1"),
+];
+
+/// What handing partitions over rests on.
+const MEMBER_RULES: [(&str, &str); 3] = [
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
 ];
 
 /// Defaults of the producer that a user may change.
@@ -63,7 +84,13 @@ impl KafkaConfig {
     /// A cluster without TLS and SASL, in generation 1.
     #[must_use]
     pub fn new(brokers: impl Into<String>) -> Self {
-        Self { brokers: brokers.into(), generation: 1, replication: None, properties: BTreeMap::new() }
+        Self {
+            brokers: brokers.into(),
+            generation: 1,
+            group: "kilowatch".to_owned(),
+            replication: None,
+            properties: BTreeMap::new(),
+        }
     }
 
     /// Parses `kafka://host:port[,host:port]`.
@@ -93,7 +120,17 @@ impl KafkaConfig {
     }
 
     pub(super) fn reader(&self) -> ClientConfig {
-        self.client(&READER_DEFAULTS, &READER_RULES)
+        let mut client = self.client(&READER_DEFAULTS, &READER_RULES);
+        // Only names the client in the brokers' logs and permissions: it joins nothing and commits nothing.
+        client.set("group.id", &self.group);
+        client
+    }
+
+    /// A member of the group of this name.
+    pub(super) fn member(&self, group: &str) -> ClientConfig {
+        let mut client = self.client(&MEMBER_DEFAULTS, &MEMBER_RULES);
+        client.set("group.id", format!("{}.{group}", self.group));
+        client
     }
 
     pub(super) fn producer(&self) -> ClientConfig {
@@ -127,6 +164,7 @@ impl fmt::Debug for KafkaConfig {
         f.debug_struct("KafkaConfig")
             .field("brokers", &self.brokers)
             .field("generation", &self.generation)
+            .field("group", &self.group)
             .field("replication", &self.replication)
             .field("properties", &self.properties.keys().collect::<Vec<_>>())
             .finish()
@@ -165,5 +203,15 @@ mod tests {
         assert_eq!(config.reader().get("fetch.wait.max.ms"), Some("500"));
         assert_eq!(config.reader().get("isolation.level"), Some("read_committed"));
         assert_eq!(config.producer().get("acks"), Some("all"));
+    }
+
+    #[test]
+    fn the_members_of_two_streams_are_in_two_groups_and_neither_is_in_that_of_the_readers() {
+        let mut config = KafkaConfig { group: "plant-7".to_owned(), ..KafkaConfig::new("a:9092") };
+        config.properties.insert("group.id".to_owned(), "mine".to_owned());
+        assert_eq!(config.member("grid").get("group.id"), Some("plant-7.grid"));
+        assert_eq!(config.member("campus").get("group.id"), Some("plant-7.campus"));
+        assert_eq!(config.reader().get("group.id"), Some("plant-7"));
+        assert_eq!(config.member("grid").get("partition.assignment.strategy"), Some("cooperative-sticky"));
     }
 }

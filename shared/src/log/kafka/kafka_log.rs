@@ -10,6 +10,7 @@ use super::{
     admin::{ANSWER_WITHIN, Admin},
     buffer::Fault,
     config::KafkaConfig,
+    group::GroupMember,
     pool::Pool,
     producer::Appender,
     reader::Reader,
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     checkpoint::SourcePartition,
     clock::SharedClock,
-    log::{Fetched, Log, LogError, NewRecord, ReadLimit, Watermarks, topic::check_name},
+    log::{Fetched, Log, LogError, Membership, NewRecord, ReadLimit, Watermarks, topic::check_name},
     position::{Offset, SourceId, SourcePosition},
 };
 
@@ -192,6 +193,10 @@ impl Log for KafkaLog {
             offset: to.offset,
         };
         Ok(delivered.into_iter().map(position).collect())
+    }
+
+    async fn join(&self, group: &str, topic: &str) -> Result<Box<dyn Membership>, LogError> {
+        Ok(Box::new(GroupMember::join(&self.config, group, topic, self.source_of(topic)?)?))
     }
 
     /// Kafka's own retention cleans up; it drops nothing.

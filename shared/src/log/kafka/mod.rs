@@ -1,7 +1,7 @@
 //! The log in Kafka, over librdkafka.
 //!
-//! Positions belong to the views, so no consumer group keeps any: a read of a partition takes a `reader` that stands
-//! at the position asked for from the `pool`, or moves one there. A reader is a `buffer` and a thread that fills it,
+//! A `group` says which partitions are ours. Positions belong to the views, so no group keeps any: a read of a partition
+//! takes a `reader` that stands at the position asked for from the `pool`, or moves one there. A reader is a `buffer` and a thread that fills it,
 //! its `poller`. `producer` appends and waits until the brokers have it, `admin` makes topics and tells their
 //! ends, `kafka_log` is the handle on all of them.
 //!
@@ -12,6 +12,7 @@ mod admin;
 mod buffer;
 mod config;
 mod error;
+mod group;
 mod kafka_log;
 mod poller;
 mod pool;

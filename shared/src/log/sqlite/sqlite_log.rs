@@ -26,7 +26,10 @@ use super::{
 use crate::{
     checkpoint::SourcePartition,
     clock::SharedClock,
-    log::{Fetched, Log, LogError, NewRecord, ReadLimit, Watermarks, partitioner::partition_of, topic::check_name},
+    log::{
+        Fetched, Log, LogError, Membership, NewRecord, ReadLimit, Watermarks, membership::coordinator::Coordinator,
+        partitioner::partition_of, topic::check_name,
+    },
     position::{Offset, SourceId, SourcePosition},
     retry::Backoff,
 };
@@ -46,6 +49,7 @@ pub struct SqliteLog {
     writer: mpsc::Sender<Request>,
     committed: Arc<Notify>,
     topics: Mutex<HashMap<String, Arc<Topic>>>,
+    groups: Coordinator,
 }
 
 impl SqliteLog {
@@ -70,7 +74,14 @@ impl SqliteLog {
             .connect_lazy_with(schema::options(path).pragma("query_only", "on").row_buffer_size(ROWS_AHEAD));
         let committed = Arc::new(Notify::new());
         let writer = writer::start(connection, clock, committed.clone());
-        Ok(Self { path: path.to_owned(), readers, writer, committed, topics: Mutex::default() })
+        Ok(Self {
+            path: path.to_owned(),
+            readers,
+            writer,
+            committed,
+            topics: Mutex::default(),
+            groups: Coordinator::default(),
+        })
     }
 
     /// Where the file is.
@@ -157,6 +168,10 @@ impl Log for SqliteLog {
             offset: firsts.get(place.part).map_or(Offset::ZERO, |first| first.plus(place.distance)),
         };
         Ok(places.into_iter().map(position).collect())
+    }
+
+    async fn join(&self, group: &str, topic: &str) -> Result<Box<dyn Membership>, LogError> {
+        Ok(self.groups.join(group, topic, self.partitions(topic).await?))
     }
 
     async fn trim(&self, partition: &SourcePartition, below: Offset, before: DateTime<Utc>) -> Result<u64, LogError> {

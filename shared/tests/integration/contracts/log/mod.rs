@@ -3,6 +3,7 @@
 mod appending;
 mod brokers;
 mod embedded;
+mod members;
 mod reading;
 mod retention;
 #[cfg(feature = "service-tests")]
@@ -52,6 +53,12 @@ macro_rules! contract_of {
             retention::trimming_drops_only_below_both_bounds,
             retention::the_high_watermark_survives_trimming_everything,
             retention::a_read_below_the_low_watermark_is_out_of_range,
+            members::a_lone_member_gets_every_partition,
+            members::a_partition_goes_to_the_next_member_only_after_its_release,
+            members::the_partitions_of_a_member_that_leaves_go_to_the_others,
+            members::a_member_that_is_dropped_has_left,
+            members::two_groups_do_not_take_from_each_other,
+            members::a_cancelled_wait_loses_no_change,
         })+
     };
 }

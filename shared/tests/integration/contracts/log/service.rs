@@ -10,18 +10,22 @@ use kilowatch_shared::{
     checkpoint::SourcePartition,
     clock::{SharedClock, SystemClock},
     log::{
-        Fetched, Log, LogError, NewRecord, ReadLimit, SharedLog, Watermarks,
+        Fetched, Log, LogError, Membership, NewRecord, ReadLimit, SharedLog, Watermarks,
         kafka::{KafkaConfig, KafkaLog},
     },
     position::{Offset, SourceId, SourcePosition},
 };
 use rdkafka::{
     ClientConfig,
+    admin::{AdminClient, AdminOptions, NewPartitions},
     producer::{BaseProducer, BaseRecord, Producer},
 };
 use uuid::Uuid;
 
-use super::subject::{LONG, plenty, texts};
+use super::{
+    members::gather,
+    subject::{LONG, plenty, texts},
+};
 
 /// A log on the brokers that the variable names.
 pub fn kafka(clock: SharedClock) -> SharedLog {
@@ -68,6 +72,23 @@ async fn a_read_passes_what_transactions_leave_behind() {
     producer.commit_transaction(LONG).unwrap();
     let fetched = log.read(&partition, next, plenty(), LONG).await.unwrap();
     assert_eq!(texts(&fetched.records), ["open"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_is_added_to_a_topic_finds_a_reader() {
+    let brokers = std::env::var("TEST_KAFKA_BROKERS").expect("TEST_KAFKA_BROKERS names the brokers, host:port");
+    let mut config = KafkaConfig::new(&brokers);
+    config.properties.insert("topic.metadata.refresh.interval.ms".to_owned(), "500".to_owned());
+    let log = KafkaLog::new(config, Arc::new(SystemClock)).unwrap();
+    let topic = format!("growing.{}", Uuid::new_v4().simple());
+    log.create_topic(&topic, 1).await.unwrap();
+    let mut member = log.join(&topic, &topic).await.unwrap();
+    gather(&mut member, 1).await;
+    let admin: AdminClient<_> = ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
+    admin.create_partitions(&[NewPartitions::new(&topic, 3)], &AdminOptions::new()).await.unwrap();
+    let added: Vec<u32> = gather(&mut member, 2).await.into_iter().map(|found| found.partition).collect();
+    assert_eq!(added, [1, 2]);
+    member.leave().await;
 }
 
 #[derive(Debug)]
@@ -121,6 +142,11 @@ impl Log for Renamed {
 
     async fn append(&self, topic: &str, records: &[NewRecord]) -> Result<Vec<SourcePosition>, LogError> {
         self.log.append(&self.name(topic), records).await.map_err(|error| self.back(error))
+    }
+
+    async fn join(&self, group: &str, topic: &str) -> Result<Box<dyn Membership>, LogError> {
+        let renamed = format!("{group}{}", self.suffix);
+        self.log.join(&renamed, &self.name(topic)).await.map_err(|error| self.back(error))
     }
 
     async fn trim(&self, partition: &SourcePartition, below: Offset, before: DateTime<Utc>) -> Result<u64, LogError> {
