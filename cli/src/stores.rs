@@ -56,10 +56,20 @@ pub async fn open_log(context: &Context) -> anyhow::Result<SharedLog> {
     let settings = &context.settings;
     std::fs::create_dir_all(&settings.data_dir)
         .with_context(|| format!("making the data folder {}", settings.data_dir.display()))?;
+    log_address(context)?.open(Arc::new(SystemClock)).await.context("opening the log")
+}
+
+/// Where the log is, and how it is reached.
+///
+/// # Errors
+/// An address that is wrong.
+pub fn log_address(context: &Context) -> anyhow::Result<LogAddress> {
+    let settings = &context.settings;
     let mut address = LogAddress::parse(&settings.log.url_or_default(&settings.data_dir))?;
     if let LogAddress::Kafka(config) = &mut address {
         config.generation = settings.log.generation;
+        config.group.clone_from(&settings.log.group_id);
         config.properties.clone_from(&settings.log.properties);
     }
-    address.open(Arc::new(SystemClock)).await.context("opening the log")
+    Ok(address)
 }

@@ -9,7 +9,11 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use kilowatch_shared::{
-    log::SharedLog, position::StreamName, stream::StreamProfile, views::SharedViews, wording::counted,
+    log::{LogAddress, SharedLog},
+    position::StreamName,
+    stream::StreamProfile,
+    views::SharedViews,
+    wording::counted,
 };
 use kilowatch_speed::{SpeedDeps, SpeedLayer};
 use serde::Serialize;
@@ -30,7 +34,7 @@ const LAG_POLL: Duration = Duration::from_millis(50);
 /// Subcommands of `speed`.
 #[derive(Debug, Subcommand)]
 pub enum SpeedCommand {
-    /// Runs one member until Ctrl-C.
+    /// Runs one member of the stream's group until Ctrl-C.
     Run(RunArgs),
 }
 
@@ -59,7 +63,11 @@ impl SpeedCommand {
     pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let Self::Run(args) = self;
         let profile = context.profile(&args.stream)?;
-        let _lock = DataFolderLock::acquire(&context.settings.data_dir)?;
+        // Members of a consumer group run beside each other; an embedded log has one owner.
+        let _lock = match stores::log_address(context)? {
+            LogAddress::Sqlite(_) => Some(DataFolderLock::acquire(&context.settings.data_dir)?),
+            LogAddress::Kafka(_) => None,
+        };
         let stop = shutdown::on_signal()?;
         let stores = Stores::open(context).await?;
         let log = stores::open_log(context).await?;

@@ -35,7 +35,11 @@ pub struct LogSettings {
     /// Generation of Kafka's topics: raise it when a topic was deleted and made again. Default 1.
     /// Variable `KILOWATCH_LOG__GENERATION`.
     pub generation: u32,
-    /// Further properties for librdkafka, such as `security.protocol`. Default none.
+    /// Begin of the names of the consumer groups: members of a stream share its partitions as `<group_id>.<stream>`. One
+    /// group for one set of views. Default `kilowatch`. Variable `KILOWATCH_LOG__GROUP_ID`.
+    pub group_id: String,
+    /// Further properties for librdkafka, such as `client.rack`; those that exactness rests on stay as they are.
+    /// Default none.
     pub properties: BTreeMap<String, String>,
     /// Days that the embedded log keeps messages which are in the lake. Default 7.
     /// Variable `KILOWATCH_LOG__RETENTION_DAYS`.
@@ -44,7 +48,13 @@ pub struct LogSettings {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { url: None, generation: 1, properties: BTreeMap::new(), retention_days: 7 }
+        Self {
+            url: None,
+            generation: 1,
+            group_id: "kilowatch".to_owned(),
+            properties: BTreeMap::new(),
+            retention_days: 7,
+        }
     }
 }
 
@@ -63,6 +73,16 @@ impl ViewsSettings {
 }
 
 impl LogSettings {
+    /// What is wrong: key, value and fix.
+    pub fn problems(&self) -> Vec<String> {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if self.group_id.is_empty() || self.group_id.len() > 150 || !self.group_id.bytes().all(legal) {
+            let group_id = &self.group_id;
+            return vec![format!("log.group_id = {group_id:?}: use 1 to 150 letters, digits, `.`, `_` or `-`")];
+        }
+        Vec::new()
+    }
+
     /// The address, or the embedded default.
     pub fn url_or_default(&self, data_dir: &Path) -> String {
         address(self.url.as_deref(), data_dir.join("log.sqlite"))

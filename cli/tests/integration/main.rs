@@ -3,5 +3,7 @@
 
 mod commands;
 mod dead_letters;
+#[cfg(feature = "service-tests")]
+mod group;
 mod kill;
 mod process;

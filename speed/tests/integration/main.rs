@@ -8,6 +8,7 @@ mod closing;
 mod doubles;
 mod exactness;
 mod hostility;
+mod members;
 mod outbox;
 mod races;
 mod running;

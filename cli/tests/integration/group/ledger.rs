@@ -1,0 +1,186 @@
+//! What the producer knows to be durable, and the invariants I1 to I4 held against it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use kilowatch_shared::{
+    checkpoint::OffsetSpan,
+    lake::SegmentLake,
+    log::{NewRecord, SharedLog},
+    position::{Offset, SourcePosition},
+    rollup::{Partial, window_start},
+    views::UsageQuery,
+};
+use rand::RngExt;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use tokio::task::JoinHandle;
+
+use super::cluster::Cluster;
+
+const DEVICES: i64 = 20;
+const BATCH: i64 = 100;
+/// 1,000 readings a second.
+const BATCH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A reading that was sent.
+#[derive(Debug, Clone, PartialEq)]
+struct Sent {
+    device: String,
+    time: DateTime<Utc>,
+    power: f64,
+}
+
+type Sents = BTreeMap<SourcePosition, Sent>;
+
+/// A producer at work, and its ledger.
+pub struct Producer {
+    sent: Arc<Mutex<Sents>>,
+    enough: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+/// Everything that was acknowledged.
+pub struct Ledger(Sents);
+
+impl Producer {
+    /// Sends from `first_minute` of event time on.
+    pub fn start(cluster: &Cluster, seed: u64, first_minute: i64) -> Self {
+        let (sent, enough) = (Arc::default(), Arc::<AtomicBool>::default());
+        let (log, topic) = (cluster.log.clone(), cluster.profile.topic.clone());
+        let task = tokio::spawn(produce(log, topic, seed, first_minute, Arc::clone(&sent), Arc::clone(&enough)));
+        Self { sent, enough, task }
+    }
+
+    /// How many readings were acknowledged so far.
+    pub fn count(&self) -> usize {
+        self.sent.lock().unwrap().len()
+    }
+
+    /// Stops it.
+    pub async fn finish(self) -> Ledger {
+        self.enough.store(true, Ordering::Relaxed);
+        self.task.await.unwrap();
+        Ledger(std::mem::take(&mut *self.sent.lock().unwrap()))
+    }
+}
+
+async fn produce(
+    log: SharedLog,
+    topic: String,
+    seed: u64,
+    first_minute: i64,
+    sent: Arc<Mutex<Sents>>,
+    enough: Arc<AtomicBool>,
+) {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let start: DateTime<Utc> = "2026-03-01T00:00:00Z".parse().unwrap();
+    let mut number = first_minute * DEVICES;
+    let mut ticker = tokio::time::interval(BATCH_INTERVAL);
+    while !enough.load(Ordering::Relaxed) {
+        ticker.tick().await;
+        let batch: Vec<Sent> = (0..BATCH)
+            .map(|_| {
+                number += 1;
+                // Mostly a steady load, now and then one that three-sigma has to notice.
+                let power =
+                    if random.random_bool(0.01) { 25.0 } else { f64::from(random.random_range(100..150)) / 100.0 };
+                let (device, time) =
+                    (format!("meter-{:04}", number % DEVICES), start + TimeDelta::minutes(number / DEVICES));
+                Sent { device, time, power }
+            })
+            .collect();
+        let records: Vec<NewRecord> = batch.iter().map(record).collect();
+        let positions = log.append(&topic, &records).await.unwrap();
+        sent.lock().unwrap().extend(positions.into_iter().zip(batch));
+    }
+}
+
+fn record(sent: &Sent) -> NewRecord {
+    let body = serde_json::json!({"device_id": sent.device, "timestamp": sent.time, "active_power": sent.power});
+    NewRecord {
+        key: Some(Bytes::from(sent.device.clone())),
+        payload: Some(Bytes::from(body.to_string())),
+        headers: Vec::new(),
+    }
+}
+
+impl Ledger {
+    /// Adds what another producer sent.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Holds lake and views against the ledger, once everything is applied and every member has stopped.
+    pub async fn hold_against(&self, cluster: &Cluster) {
+        self.the_lake_holds_every_position_once(cluster).await;
+        // Once answered by speed alone, once by both, once by batch.
+        self.usage_is_what_was_sent(cluster).await;
+        cluster.run(&["batch", "rollup", "--stream", cluster.profile.name.as_str()]);
+        self.usage_is_what_was_sent(cluster).await;
+        cluster.run(&["batch", "verify", "--stream", cluster.profile.name.as_str()]);
+        let mut anomalies = 0;
+        for partition in cluster.views.known_partitions(&cluster.profile.name).await.unwrap() {
+            anomalies += cluster.views.anomalies_of(&partition).await.unwrap().len();
+        }
+        println!("{} readings, {anomalies} anomalies", self.0.len());
+        assert!(anomalies * 500 > self.0.len(), "only {anomalies} anomalies: the test judged too little");
+    }
+
+    /// I1.
+    async fn the_lake_holds_every_position_once(&self, cluster: &Cluster) {
+        let mut held = Vec::new();
+        for partition in cluster.views.known_partitions(&cluster.profile.name).await.unwrap() {
+            let whole = OffsetSpan { from: Offset::ZERO, to: Offset::new(u64::MAX) };
+            for row in cluster.lake.read_readings(&cluster.profile, &partition, whole).await.unwrap() {
+                let reading = row.reading;
+                let power = reading.measures[0].unwrap();
+                held.push((row.position, Sent { device: reading.device.to_string(), time: reading.event_time, power }));
+            }
+        }
+        let distinct: BTreeSet<_> = held.iter().map(|(position, _)| position.clone()).collect();
+        assert_eq!(held.len(), distinct.len(), "the lake holds a position twice");
+        let held: Sents = held.into_iter().collect();
+        let lost = self.0.iter().find(|(position, sent)| held.get(position) != Some(sent));
+        assert_eq!(lost, None, "the lake does not hold what was acknowledged");
+        let made_up = held.keys().find(|position| !self.0.contains_key(position));
+        assert_eq!(made_up, None, "the lake holds what nobody sent");
+    }
+
+    /// I2.
+    async fn usage_is_what_was_sent(&self, cluster: &Cluster) {
+        let mut expected: BTreeMap<DateTime<Utc>, Partial> = BTreeMap::new();
+        for sent in self.0.values() {
+            let window = expected.entry(window_start(sent.time, 3600)).or_insert(Partial::EMPTY);
+            window.merge(&Partial::of(sent.power));
+        }
+        let query = UsageQuery {
+            stream: cluster.profile.name.clone(),
+            device: None,
+            measure: "active_power".to_owned(),
+            window_secs: 3600,
+            from: DateTime::UNIX_EPOCH,
+            until: DateTime::UNIX_EPOCH + TimeDelta::days(40_000),
+            limit: 10_000,
+        };
+        let served = cluster.views.usage(&query).await.unwrap().windows;
+        assert_eq!(served.len(), expected.len());
+        for window in served {
+            let (truth, served) = (&expected[&window.start], window.partial);
+            assert_eq!((served.count, served.min, served.max), (truth.count, truth.min, truth.max), "{}", window.start);
+            let (sum, truth) = (served.sum, truth.sum);
+            assert!((sum - truth).abs() <= 1e-9 * truth.abs(), "{}: {sum} is not {truth}", window.start);
+        }
+    }
+}
