@@ -130,6 +130,7 @@ impl Settings {
         problems.extend(self.serving.problems().into_iter().map(|problem| format!("serving.{problem}")));
         problems.extend(self.ops.problems().into_iter().map(|problem| format!("ops.{problem}")));
         problems.extend(self.schedule.problems().into_iter().map(|problem| format!("schedule.{problem}")));
+        problems.extend(self.log.problems());
         if self.data_dir.as_os_str().is_empty() {
             problems.push("data_dir = \"\": name a folder, for example kilowatch-data".to_owned());
         }

@@ -109,7 +109,9 @@ min_sd = {{ active_power = 0.5 }}
             ("KILOWATCH_SPEED__REFRESH_MS", "500".to_owned()),
         ]);
         let profile = StreamProfile::parse(&text, "members.toml").unwrap();
-        let log: SharedLog = Arc::new(KafkaLog::new(KafkaConfig::new(&brokers), Arc::new(SystemClock)).unwrap());
+        let mut kafka = KafkaConfig::new(&brokers);
+        kafka.properties.insert("topic.metadata.refresh.interval.ms".to_owned(), "500".to_owned());
+        let log: SharedLog = Arc::new(KafkaLog::new(kafka, Arc::new(SystemClock)).unwrap());
         log.create_topic(&profile.topic, partitions).await.unwrap();
         let store = LakeStore::open(&lake_url, &std::env::vars().collect()).unwrap();
         Self {
@@ -191,8 +193,8 @@ min_sd = {{ active_power = 0.5 }}
     }
 
     pub async fn add_partitions(&self, to: usize) {
-        let made = self.admin().create_partitions(&[NewPartitions::new(&self.profile.topic, to)], &AdminOptions::new());
-        made.await.unwrap().remove(0).unwrap();
+        let wanted = [NewPartitions::new(&self.profile.topic, to)];
+        self.admin().create_partitions(&wanted, &AdminOptions::new()).await.unwrap().remove(0).unwrap();
     }
 
     fn admin(&self) -> AdminClient<DefaultClientContext> {

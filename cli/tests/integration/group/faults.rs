@@ -11,7 +11,7 @@ const GIVEN_AWAY: &str = "a partition goes to another member";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_that_join_leave_and_are_killed_lose_nothing_and_double_nothing() {
     let cluster = Cluster::new(3).await;
-    let producer = Producer::start(&cluster, 1, 0);
+    let producer = Producer::start(&cluster, 1);
     let first = cluster.start_member();
     cluster.wait_until("the first member has all partitions", async || first.said(ASSIGNED) == 3).await;
     let second = cluster.start_member();
@@ -31,7 +31,7 @@ async fn members_that_join_leave_and_are_killed_lose_nothing_and_double_nothing(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_is_paused_for_longer_than_its_session_is_fenced_off() {
     let cluster = Cluster::new(3).await;
-    let producer = Producer::start(&cluster, 2, 0);
+    let producer = Producer::start(&cluster, 2);
     let zombie = cluster.start_member();
     cluster.wait_until("the zombie has all partitions", async || zombie.said(ASSIGNED) == 3).await;
     let applied_some = async || {
@@ -58,7 +58,7 @@ async fn a_member_that_is_paused_for_longer_than_its_session_is_fenced_off() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn partitions_that_are_added_under_load_are_shared_and_read_from_their_first_message() {
     let cluster = Cluster::new(1).await;
-    let producer = Producer::start(&cluster, 3, 0);
+    let producer = Producer::start(&cluster, 3);
     let members = [cluster.start_member(), cluster.start_member()];
     let assigned = || members.iter().map(|member| member.said(ASSIGNED)).sum::<usize>();
     cluster.wait_until("the one partition has a reader", async || assigned() == 1).await;
@@ -74,13 +74,23 @@ async fn partitions_that_are_added_under_load_are_shared_and_read_from_their_fir
         })
         .await;
     assert!(members.iter().all(|member| member.said(ASSIGNED) > 0), "one member got everything");
+    cluster
+        .wait_until("each partition has readings", async || {
+            for partition in cluster.partitions().await {
+                if cluster.views.partition(&partition).await.unwrap().is_none_or(|state| state.applied.get() < 300) {
+                    return false;
+                }
+            }
+            true
+        })
+        .await;
     let ledger = producer.finish().await;
     ends_well(&cluster, ledger, members.into()).await;
 }
 
 /// Lets the members finish and stop, then checks I1 to I4.
 async fn ends_well(cluster: &Cluster, ledger: Ledger, members: Vec<Member>) {
-    assert!(ledger.len() > 3_000, "only {} readings were sent: the test tried too little", ledger.len());
+    assert!(ledger.len() > 1_000, "only {} readings were sent: the test tried too little", ledger.len());
     cluster.applied_everything().await;
     tokio::task::block_in_place(|| members.into_iter().for_each(Member::stop));
     ledger.hold_against(cluster).await;

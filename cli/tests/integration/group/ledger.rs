@@ -51,11 +51,11 @@ pub struct Producer {
 pub struct Ledger(Sents);
 
 impl Producer {
-    /// Sends from `first_minute` of event time on.
-    pub fn start(cluster: &Cluster, seed: u64, first_minute: i64) -> Self {
+    /// Sends until it is told that it is enough.
+    pub fn start(cluster: &Cluster, seed: u64) -> Self {
         let (sent, enough) = (Arc::default(), Arc::<AtomicBool>::default());
         let (log, topic) = (cluster.log.clone(), cluster.profile.topic.clone());
-        let task = tokio::spawn(produce(log, topic, seed, first_minute, Arc::clone(&sent), Arc::clone(&enough)));
+        let task = tokio::spawn(produce(log, topic, seed, Arc::clone(&sent), Arc::clone(&enough)));
         Self { sent, enough, task }
     }
 
@@ -72,17 +72,10 @@ impl Producer {
     }
 }
 
-async fn produce(
-    log: SharedLog,
-    topic: String,
-    seed: u64,
-    first_minute: i64,
-    sent: Arc<Mutex<Sents>>,
-    enough: Arc<AtomicBool>,
-) {
+async fn produce(log: SharedLog, topic: String, seed: u64, sent: Arc<Mutex<Sents>>, enough: Arc<AtomicBool>) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let start: DateTime<Utc> = "2026-03-01T00:00:00Z".parse().unwrap();
-    let mut number = first_minute * DEVICES;
+    let mut number = 0;
     let mut ticker = tokio::time::interval(BATCH_INTERVAL);
     while !enough.load(Ordering::Relaxed) {
         ticker.tick().await;
@@ -113,11 +106,7 @@ fn record(sent: &Sent) -> NewRecord {
 }
 
 impl Ledger {
-    /// Adds what another producer sent.
-    pub fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
-    }
-
+    /// How many readings it holds.
     pub fn len(&self) -> usize {
         self.0.len()
     }
