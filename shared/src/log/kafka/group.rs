@@ -130,7 +130,11 @@ fn ends_membership(error: &KafkaError) -> bool {
     let refused = |code: RDKafkaErrorCode| {
         matches!(
             code,
-            Code::GroupAuthorizationFailed | Code::InconsistentGroupProtocol | Code::InvalidGroupId | Code::Fatal
+            Code::GroupAuthorizationFailed
+                | Code::InconsistentGroupProtocol
+                | Code::InvalidGroupId
+                | Code::InvalidSessionTimeout
+                | Code::Fatal
         ) || meaning(code) == Meaning::Refused
     };
     matches!(error, KafkaError::MessageConsumptionFatal(_)) || error.rdkafka_error_code().is_some_and(refused)

@@ -91,6 +91,21 @@ async fn a_partition_that_is_added_to_a_topic_finds_a_reader() {
     member.leave().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_the_brokers_refuse_is_told_and_not_waited_for() {
+    let brokers = std::env::var("TEST_KAFKA_BROKERS").expect("TEST_KAFKA_BROKERS names the brokers, host:port");
+    let mut config = KafkaConfig::new(&brokers);
+    for (key, value) in [("session.timeout.ms", "1500"), ("heartbeat.interval.ms", "200")] {
+        config.properties.insert(key.to_owned(), value.to_owned());
+    }
+    let log = KafkaLog::new(config, Arc::new(SystemClock)).unwrap();
+    let topic = format!("refused.{}", Uuid::new_v4().simple());
+    log.create_topic(&topic, 1).await.unwrap();
+    let mut member = log.join(&topic, &topic).await.unwrap();
+    let answer = tokio::time::timeout(LONG, member.next()).await.expect("nobody says why nothing is assigned");
+    assert!(answer.unwrap_err().to_string().contains("session"), "the error does not name its reason");
+}
+
 #[derive(Debug)]
 struct Renamed {
     log: KafkaLog,

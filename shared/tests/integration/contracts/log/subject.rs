@@ -72,7 +72,12 @@ impl Subject {
     pub async fn kafka() -> Self {
         let clock = SteppedClock::new();
         let cluster = MockCluster::new(1).unwrap();
-        let log = KafkaLog::new(KafkaConfig::new(cluster.bootstrap_servers()), clock.clone()).unwrap();
+        let mut config = KafkaConfig::new(cluster.bootstrap_servers());
+        // This cluster waits for most of a session before each rebalance, and 3 seconds before the first one.
+        for (key, value) in [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "200")] {
+            config.properties.insert(key.to_owned(), value.to_owned());
+        }
+        let log = KafkaLog::new(config, clock.clone()).unwrap();
         Self { log: Arc::new(log), clock, trims: false, _folder: None, cluster: Some(cluster) }
     }
 
