@@ -9,9 +9,11 @@
 
 mod closer;
 mod ending;
+mod lag;
 mod partition_task;
 mod pins_watch;
 mod speed_layer;
+mod stream_context;
 mod supervisor;
 
 pub use speed_layer::{SpeedDeps, SpeedLayer};

@@ -1,11 +1,11 @@
 //! One partition, step by step, until it is stopped or taken away.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use kilowatch_shared::{checkpoint::SourcePartition, clock::SharedClock, log::LogError, retry::Backoff};
+use kilowatch_shared::{log::LogError, retry::Backoff};
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     time::Instant,
 };
 use tracing::Instrument as _;
@@ -13,13 +13,12 @@ use tracing::Instrument as _;
 use super::{
     closer::CloseRequest,
     ending::{Ending, EndingWatch},
+    lag::Lag,
+    stream_context::StreamContext,
 };
 use crate::{
-    config::SpeedConfig,
-    cut_line::PinSet,
     error::StepError,
-    member::{BatchReport, CloseOutcome, CutWish, Doors, PartitionWorker, PhaseName, Step, StopReason},
-    status::StatusBoard,
+    member::{BatchReport, CloseOutcome, CutWish, PartitionWorker, PhaseName, Step, StopReason},
     telemetry,
 };
 
@@ -27,8 +26,6 @@ use crate::{
 const IDLE_WAIT: Duration = Duration::from_millis(500);
 /// An idle owner shows by an empty transaction that it still is the owner; another one waits at most so long for it.
 const IDLE_OWNER_CHECK: Duration = Duration::from_secs(30);
-/// The high watermark is asked for this often: lag is for people.
-const LAG_EVERY: Duration = Duration::from_secs(1);
 /// Losing a partition twice within this time is a quarrel, and waits longer each time.
 const FENCES_APART: Duration = Duration::from_secs(60);
 /// A group says within a heartbeat that a partition was lost.
@@ -41,56 +38,28 @@ const READS_A_WINDOW: u32 = 20;
 #[derive(Debug)]
 pub(super) struct PartitionTask {
     worker: PartitionWorker,
-    doors: Arc<Doors>,
-    config: Arc<SpeedConfig>,
-    clock: SharedClock,
-    board: Arc<StatusBoard>,
-    pins: watch::Receiver<PinSet>,
-    closes: mpsc::Sender<CloseRequest>,
-    outbox_wake: Arc<Notify>,
+    context: StreamContext,
     ending: EndingWatch,
     closing: Option<oneshot::Receiver<CloseOutcome>>,
     /// When the first message came that is not applied yet.
     batch_began: Option<Instant>,
     segment_opened: Option<DateTime<Utc>>,
     last_transaction: Instant,
-    /// When the log took the oldest message that was read and is not applied.
-    oldest: Option<DateTime<Utc>>,
-    lag: Option<(Instant, u64)>,
-    lag_age: Option<Duration>,
+    lag: Lag,
     stopped: Option<StopReason>,
 }
 
 impl PartitionTask {
-    #[expect(clippy::too_many_arguments, reason = "one caller, which hands on what the stream shares")]
-    pub(super) fn new(
-        worker: PartitionWorker,
-        doors: Arc<Doors>,
-        config: Arc<SpeedConfig>,
-        clock: SharedClock,
-        board: Arc<StatusBoard>,
-        pins: watch::Receiver<PinSet>,
-        closes: mpsc::Sender<CloseRequest>,
-        outbox_wake: Arc<Notify>,
-        ending: EndingWatch,
-    ) -> Self {
+    pub(super) fn new(worker: PartitionWorker, context: StreamContext, ending: EndingWatch) -> Self {
         Self {
             worker,
-            doors,
-            config,
-            clock,
-            board,
-            pins,
-            closes,
-            outbox_wake,
+            context,
             ending,
             closing: None,
             batch_began: None,
             segment_opened: None,
             last_transaction: Instant::now(),
-            oldest: None,
-            lag: None,
-            lag_age: None,
+            lag: Lag::default(),
             stopped: None,
         }
     }
@@ -149,7 +118,7 @@ impl PartitionTask {
     }
 
     async fn turn(&mut self) -> Result<Step, StepError> {
-        let pins = self.pins.borrow_and_update().clone();
+        let pins = self.context.pins.borrow_and_update().clone();
         self.worker.use_pins(pins);
         let ending = self.ending.clone();
         let step = match self.worker.phase() {
@@ -182,7 +151,7 @@ impl PartitionTask {
             PhaseName::Claimed => self.worker.check().await,
             PhaseName::Checked => {
                 let restored = self.worker.restore().await?;
-                self.segment_opened = Some(self.clock.now());
+                self.segment_opened = Some(self.context.clock.now());
                 Ok(restored)
             }
             PhaseName::Running | PhaseName::Stopped => Ok(Step::Done),
@@ -218,7 +187,7 @@ impl PartitionTask {
             }
         }
         // Without room the next window asks again: judging never waits for the lake.
-        if let Ok(room) = self.closes.clone().try_reserve_owned() {
+        if let Ok(room) = self.context.closes.clone().try_reserve_owned() {
             self.begin_close(room);
         }
         self.measure_lag(idle).await;
@@ -246,20 +215,20 @@ impl PartitionTask {
                 Err(error) => return Err(error),
             };
             let came = fetched.records.len();
-            self.oldest = self.oldest.or_else(|| fetched.records.first().map(|record| record.timestamp));
+            self.lag.read(&fetched.records);
             let step = self.worker.absorb(fetched).await?;
             if step != Step::Done || (came == 0 && deadline.is_none()) {
                 return Ok(step);
             }
             let now = Instant::now();
             self.batch_began.get_or_insert(now);
-            let end = *deadline.get_or_insert(now + self.config.window());
+            let end = *deadline.get_or_insert(now + self.context.config.window());
             if now >= end {
                 return Ok(Step::Done);
             }
             // A backlog is read at full speed; at the log's end, messages may gather first.
-            if self.lag.is_none_or(|(_, lag)| lag <= came as u64) {
-                let pause = (self.config.window() / READS_A_WINDOW).clamp(Duration::from_millis(2), IDLE_WAIT);
+            if self.lag.records().is_none_or(|lag| lag <= came as u64) {
+                let pause = (self.context.config.window() / READS_A_WINDOW).clamp(Duration::from_millis(2), IDLE_WAIT);
                 tokio::select! {
                     () = tokio::time::sleep_until(end.min(now + pause)) => {}
                     _ = ending.said() => return Ok(Step::Done),
@@ -269,17 +238,16 @@ impl PartitionTask {
     }
 
     fn applied(&mut self, report: &BatchReport) {
-        self.note_age();
-        self.oldest = None;
+        self.lag.applied(self.context.clock.now());
         let took = self.batch_began.take().map_or(Duration::ZERO, |began| began.elapsed());
         if report.messages > 0 {
-            let now = self.clock.now();
+            let now = self.context.clock.now();
             telemetry::batch_applied(self.worker.partition(), report, took, now);
-            self.board.update(self.worker.partition(), |status| status.last_batch_at = Some(now));
+            self.context.board.update(self.worker.partition(), |status| status.last_batch_at = Some(now));
             self.segment_opened.get_or_insert(now);
         }
         if !report.effects.outbox.is_empty() {
-            self.outbox_wake.notify_one();
+            self.context.outbox_wake.notify_one();
         }
         if report.effects.cut.is_some() {
             self.segment_opened = None;
@@ -288,9 +256,9 @@ impl PartitionTask {
 
     /// Segments end on whole multiples of their length, so that those of all partitions end together.
     fn segment_is_due(&self) -> bool {
-        let length_ms = i64::try_from(self.config.segment_ms).unwrap_or(i64::MAX).max(1);
+        let length_ms = i64::try_from(self.context.config.segment_ms).unwrap_or(i64::MAX).max(1);
         let slot = |at: DateTime<Utc>| at.timestamp_millis().div_euclid(length_ms);
-        let old = self.segment_opened.is_some_and(|opened| slot(self.clock.now()) != slot(opened));
+        let old = self.segment_opened.is_some_and(|opened| slot(self.context.clock.now()) != slot(opened));
         self.worker.may_cut() && (old || self.worker.wants_cut())
     }
 
@@ -320,30 +288,18 @@ impl PartitionTask {
     }
 
     async fn measure_lag(&mut self, idle: bool) {
-        if !idle && self.lag.is_some_and(|(at, _)| at.elapsed() < LAG_EVERY) {
+        if !self.lag.is_due(idle) {
             return;
         }
-        let partition = SourcePartition::from(self.worker.partition());
-        // A log that is away shows up at the next read.
-        if let (Ok(ends), Some(from)) = (self.doors.log.watermarks(&partition).await, self.worker.unapplied_from()) {
-            let lag = ends.high.get().saturating_sub(from.get());
-            self.lag = Some((Instant::now(), lag));
+        let partition = self.worker.partition();
+        if let Some(from) = self.worker.unapplied_from() {
+            self.lag.measure(&*self.context.doors.log, partition, from).await;
         }
-        self.note_age();
-        let age = self
-            .segment_opened
-            .map_or(Duration::ZERO, |opened| (self.clock.now() - opened).to_std().unwrap_or_default());
-        telemetry::gauges(self.worker.partition(), self.lag.map(|(_, lag)| lag), age, self.worker.unclosed_cuts());
-        telemetry::lag_age(self.worker.partition(), self.lag_age);
-    }
-
-    /// How old the oldest message is that is not applied. While a backlog is worked off, it is that of the last batch.
-    fn note_age(&mut self) {
-        self.lag_age = match (self.oldest, self.lag) {
-            (Some(oldest), _) => Some((self.clock.now() - oldest).to_std().unwrap_or_default()),
-            (None, Some((_, 0))) => Some(Duration::ZERO),
-            (None, _) => self.lag_age,
-        };
+        let now = self.context.clock.now();
+        self.lag.note_age(now);
+        let open = self.segment_opened.map_or(Duration::ZERO, |opened| (now - opened).to_std().unwrap_or_default());
+        telemetry::gauges(partition, self.lag.records(), open, self.worker.unclosed_cuts());
+        telemetry::lag_age(partition, self.lag.age());
     }
 
     fn say_why_stopped(&mut self) {
@@ -356,14 +312,14 @@ impl PartitionTask {
     }
 
     fn show(&mut self, trouble: Option<String>) {
-        self.note_age();
-        let (worker, now) = (&self.worker, self.clock.now());
-        self.board.update(worker.partition(), |status| {
+        let (worker, now) = (&self.worker, self.context.clock.now());
+        self.lag.note_age(now);
+        self.context.board.update(worker.partition(), |status| {
             status.phase = worker.phase();
             let applied = worker.applied().or(status.applied);
             status.closed = worker.closed_to().or(status.closed);
-            status.lag_records = self.lag.map(|(_, lag)| lag);
-            status.lag_seconds = self.lag_age.map(|age| age.as_secs_f64());
+            status.lag_records = self.lag.records();
+            status.lag_seconds = self.lag.age().map(|age| age.as_secs_f64());
             if applied != status.applied || status.lag_records == Some(0) {
                 status.progress_at = Some(now);
             }
@@ -391,7 +347,7 @@ impl PartitionTask {
     /// for the closes, so that a lake that is away does not keep the partition from being released.
     async fn stop_in_order(&mut self) {
         if self.worker.phase() == PhaseName::Running {
-            let patience = self.config.stop_deadline() / 4 * 3;
+            let patience = self.context.config.stop_deadline() / 4 * 3;
             match tokio::time::timeout(patience, self.close_everything()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
@@ -419,7 +375,7 @@ impl PartitionTask {
             }
         }
         while self.worker.phase() == PhaseName::Running {
-            let Ok(room) = self.closes.clone().reserve_owned().await else { break };
+            let Ok(room) = self.context.closes.clone().reserve_owned().await else { break };
             self.begin_close(room);
             let Some(closing) = &mut self.closing else { break };
             let Ok(outcome) = closing.await else { break };

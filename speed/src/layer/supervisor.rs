@@ -18,10 +18,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    closer::{self, CLOSE_QUEUE_PARTS, CloseRequest},
+    closer::{self, CLOSE_QUEUE_PARTS},
     ending::{Ending, EndingWatch},
     partition_task::PartitionTask,
     pins_watch::PinsWatch,
+    stream_context::StreamContext,
 };
 use crate::{
     config::SpeedConfig,
@@ -51,15 +52,6 @@ pub(super) struct Supervisor {
     pub(super) stop: CancellationToken,
 }
 
-/// What the tasks of a stream's partitions share.
-#[derive(Debug)]
-struct Shared {
-    pins: watch::Receiver<PinSet>,
-    closes: mpsc::Sender<CloseRequest>,
-    /// Wakes the dispatcher of the outbox.
-    wake: Arc<Notify>,
-}
-
 /// The task of a partition and how to end it.
 #[derive(Debug)]
 struct Running {
@@ -82,14 +74,22 @@ impl Supervisor {
         let wake = Arc::new(Notify::new());
         let outbox_stop = CancellationToken::new();
         let dispatcher = self.dispatcher(&wake).map(|dispatcher| tokio::spawn(dispatcher.run(outbox_stop.clone())));
-        let shared = Shared { pins, closes, wake };
+        let context = StreamContext {
+            doors: Arc::clone(&self.doors),
+            config: Arc::clone(&self.config),
+            clock: Arc::clone(&self.clock),
+            board: Arc::clone(&self.board),
+            pins,
+            closes,
+            outbox_wake: wake,
+        };
         let mut running = Partitions::new();
         // A neighbour that hangs must keep neither a stop nor a revoke from being noticed.
         let membership = tokio::select! {
-            membership = self.follow_the_group(&mut running, &shared) => membership,
+            membership = self.follow_the_group(&mut running, &context) => membership,
             never = watch.follow(self.config.refresh(), &pins_sender) => match never {},
         };
-        drop(shared);
+        drop(context);
         let deadline = Instant::now() + self.config.stop_deadline();
         self.stop_in_order(running, deadline).await;
         outbox_stop.cancel();
@@ -138,7 +138,7 @@ impl Supervisor {
     }
 
     /// Works on what the group gives, until the stop. Returns the membership, which keeps the partitions meanwhile.
-    async fn follow_the_group(&self, running: &mut Partitions, shared: &Shared) -> Option<Box<dyn Membership>> {
+    async fn follow_the_group(&self, running: &mut Partitions, context: &StreamContext) -> Option<Box<dyn Membership>> {
         let mut membership: Option<Box<dyn Membership>> = None;
         let mut delays = Backoff::patient().delays();
         let mut refresh = tokio::time::interval(self.config.refresh());
@@ -148,7 +148,7 @@ impl Supervisor {
                 () = self.stop.cancelled() => return membership,
                 change = self.next_change(&mut membership) => change,
                 _ = refresh.tick() => {
-                    self.restart_ended(running, shared);
+                    self.restart_ended(running, context);
                     if let Some(membership) = &membership {
                         membership.tell(&self.closed());
                     }
@@ -161,7 +161,7 @@ impl Supervisor {
                     self.board.stream_trouble(&self.profile.name, None);
                     for partition in self.ours(partitions) {
                         tracing::info!(%partition, "a partition was assigned");
-                        self.begin(running, partition, shared);
+                        self.begin(running, partition, context);
                     }
                 }
                 Ok(Change::Revoked { partitions, release }) => {
@@ -200,35 +200,21 @@ impl Supervisor {
     }
 
     /// Starts the task of a partition.
-    fn begin(&self, running: &mut Partitions, partition: PartitionId, shared: &Shared) {
+    fn begin(&self, running: &mut Partitions, partition: PartitionId, context: &StreamContext) {
         let (end, ending) = EndingWatch::pair();
-        let worker = PartitionWorker::new(
-            Arc::clone(&self.doors),
-            Arc::clone(&self.config),
-            partition.clone(),
-            shared.pins.borrow().clone(),
-        );
-        let task = PartitionTask::new(
-            worker,
-            Arc::clone(&self.doors),
-            Arc::clone(&self.config),
-            Arc::clone(&self.clock),
-            Arc::clone(&self.board),
-            shared.pins.clone(),
-            shared.closes.clone(),
-            Arc::clone(&shared.wake),
-            ending,
-        );
+        let (doors, config) = (Arc::clone(&self.doors), Arc::clone(&self.config));
+        let worker = PartitionWorker::new(doors, config, partition.clone(), context.pins.borrow().clone());
+        let task = PartitionTask::new(worker, context.clone(), ending);
         running.insert(partition, Running { end, task: tokio::spawn(task.run()) });
     }
 
     /// A task ends by itself only by a bug; its partition must not be left alone for it.
-    fn restart_ended(&self, running: &mut Partitions, shared: &Shared) {
+    fn restart_ended(&self, running: &mut Partitions, context: &StreamContext) {
         let ended: Vec<PartitionId> =
             running.iter().filter(|(_, running)| running.task.is_finished()).map(|(id, _)| id.clone()).collect();
         for partition in ended {
             tracing::warn!(%partition, "the task of a partition ended, it is started again");
-            self.begin(running, partition, shared);
+            self.begin(running, partition, context);
         }
     }
 

@@ -1,0 +1,21 @@
+//! What the tasks of a stream's partitions share.
+
+use std::sync::Arc;
+
+use kilowatch_shared::clock::SharedClock;
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::closer::CloseRequest;
+use crate::{config::SpeedConfig, cut_line::PinSet, member::Doors, status::StatusBoard};
+
+#[derive(Debug, Clone)]
+pub(super) struct StreamContext {
+    pub(super) doors: Arc<Doors>,
+    pub(super) config: Arc<SpeedConfig>,
+    pub(super) clock: SharedClock,
+    pub(super) board: Arc<StatusBoard>,
+    pub(super) pins: watch::Receiver<PinSet>,
+    pub(super) closes: mpsc::Sender<CloseRequest>,
+    /// Wakes the dispatcher of the outbox.
+    pub(super) outbox_wake: Arc<Notify>,
+}
