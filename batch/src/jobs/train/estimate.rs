@@ -25,7 +25,7 @@ pub(super) async fn candidate(
     let Some(config) = &profile.forecast else {
         return Err(TrainError::NotDeclared { stream: profile.name.to_string(), section: "[forecast]" }.into());
     };
-    let calendar = LocalCalendar::new(profile.utc_offset_minutes);
+    let calendar = profile.calendar();
     let start = Instant::now();
     let read =
         read_features(&deps.lake, profile, &config.estimate_from, Some(&config.target), Some(calendar), until).await?;

@@ -38,7 +38,7 @@ pub(super) async fn candidate(
     let load_seconds = start.elapsed().as_secs_f64();
     let spec = ForecastSpec {
         target: config.target.clone(),
-        calendar: LocalCalendar::new(profile.utc_offset_minutes),
+        calendar: profile.calendar(),
         horizon_hours: config.horizon_hours,
         max_rows: MAX_ROWS,
     };

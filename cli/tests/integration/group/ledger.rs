@@ -155,6 +155,7 @@ impl Ledger {
             window.merge(&Partial::of(sent.power));
         }
         let query = UsageQuery {
+            group: None,
             stream: cluster.profile.name.clone(),
             device: None,
             measure: "active_power".to_owned(),

@@ -164,7 +164,7 @@ impl World {
         };
         let inputs: Vec<InputRange> = config.estimate_from.iter().map(range).collect();
         let forest = Forest::try_new(inputs.len() + 3, &[tree]).unwrap();
-        let calendar = LocalCalendar::new(self.profile.utc_offset_minutes);
+        let calendar = self.profile.calendar();
         let model = EstimateModel::new(config.target, inputs, calendar, forest).unwrap();
         self.with_model(ModelKind::Estimate, &ModelBody::Estimate(model).to_bytes().unwrap()).await
     }

@@ -131,8 +131,41 @@ pub struct HourOfWeekTrainer {
     measures: Vec<String>,
     indices: Vec<usize>,
     tables: BTreeMap<String, Vec<HourMoments>>,
-    /// The device that is read now, its sums, and the week in which each hour was seen last.
-    current: Option<(DeviceId, Vec<(HourMoments, Option<i64>)>)>,
+    /// The device that is read now.
+    current: Option<(DeviceId, Vec<HourSums>)>,
+}
+
+/// What moments are made of, by Welford's recurrence.
+#[derive(Debug, Clone, Default)]
+struct HourSums {
+    readings: u32,
+    weeks: u32,
+    mean: f64,
+    squares: f64,
+    /// The week in which the hour was seen last.
+    last_week: Option<i64>,
+}
+
+impl HourSums {
+    fn add(&mut self, value: f64, week: i64) {
+        self.readings += 1;
+        let from_mean = value - self.mean;
+        self.mean += from_mean / f64::from(self.readings);
+        self.squares += from_mean * (value - self.mean);
+        if self.last_week != Some(week) {
+            self.last_week = Some(week);
+            self.weeks += 1;
+        }
+    }
+
+    fn moments(&self) -> HourMoments {
+        let sd = (self.squares / f64::from(self.readings.max(2) - 1)).sqrt();
+        if self.mean.is_finite() && sd.is_finite() {
+            HourMoments { mean: self.mean, sd, readings: self.readings, weeks: self.weeks }
+        } else {
+            HourMoments::default()
+        }
+    }
 }
 
 impl HourOfWeekTrainer {
@@ -162,7 +195,7 @@ impl HourOfWeekTrainer {
             if (self.tables.len() + 1) * self.measures.len() > MAX_TABLES {
                 return Err(HourOfWeekProblem::TooManyDevices);
             }
-            let hours = vec![(HourMoments::default(), None); self.measures.len() * HOURS_OF_WEEK];
+            let hours = vec![HourSums::default(); self.measures.len() * HOURS_OF_WEEK];
             self.current = Some((reading.device.clone(), hours));
         }
         let Some((_, hours)) = &mut self.current else { return Ok(()) };
@@ -170,16 +203,7 @@ impl HourOfWeekTrainer {
         let week = reading.event_time.timestamp().div_euclid(WEEK_SECS);
         for (place, index) in self.indices.iter().enumerate() {
             let Some(value) = reading.measures.get(*index).copied().flatten() else { continue };
-            let (moments, last_week) = &mut hours[place * HOURS_OF_WEEK + hour];
-            moments.readings += 1;
-            let from_mean = value - moments.mean;
-            moments.mean += from_mean / f64::from(moments.readings);
-            // The sum of squares for now; the deviation when the device is done.
-            moments.sd += from_mean * (value - moments.mean);
-            if *last_week != Some(week) {
-                *last_week = Some(week);
-                moments.weeks += 1;
-            }
+            hours[place * HOURS_OF_WEEK + hour].add(value, week);
         }
         Ok(())
     }
@@ -194,15 +218,7 @@ impl HourOfWeekTrainer {
 
     fn close_device(&mut self) {
         let Some((device, hours)) = self.current.take() else { return };
-        let finished = |(moments, _): (HourMoments, Option<i64>)| {
-            let sd = (moments.sd / f64::from(moments.readings.max(2) - 1)).sqrt();
-            if moments.mean.is_finite() && sd.is_finite() {
-                HourMoments { sd, ..moments }
-            } else {
-                HourMoments::default()
-            }
-        };
-        self.tables.insert(device.into(), hours.into_iter().map(finished).collect());
+        self.tables.insert(device.into(), hours.iter().map(HourSums::moments).collect());
     }
 }
 
