@@ -11,8 +11,7 @@ use kilowatch_shared::{
     job::{JobRun, JobStatus},
     lake::SegmentLake as _,
     model::{
-        EstimateModel, Forest, InputRange, LocalCalendar, ModelBody, ModelId, ModelKind, ModelManifest,
-        RegressionMetrics, TreeNode,
+        EstimateModel, Forest, InputRange, ModelBody, ModelId, ModelKind, ModelManifest, RegressionMetrics, TreeNode,
     },
     position::{Offset, PartitionId},
     reading::MessageCounts,
