@@ -75,11 +75,11 @@ rollup_windows_secs = [3600]
 bucket = "month"
 measures = [{{ name = "active_power", unit = "kW", label = "Active power" }}]
 [[detectors]]
-kernel = "three_sigma"
 name = "three_sigma"
-measures = ["active_power"]
-window_readings = 60
 min_readings = 20
+[detectors.kernel.three_sigma]
+measures = ["active_power"]
+baseline = {{ rolling = {{ window_readings = 60 }} }}
 sigmas = 3.0
 min_sd = {{ active_power = 0.5 }}
 "#

@@ -16,7 +16,8 @@ fn profile() -> StreamProfile {
         interval_secs = 60
         measures = [{ name = "output", unit = "MW", label = "l" }, { name = "wind", unit = "m/s", label = "l" }]
         tags = ["plant_type"]
-        forecast = { target = "output", estimate_from = ["wind"], utc_offset_minutes = 90 }
+        forecast = { target = "output", estimate_from = ["wind"] }
+        utc_offset_minutes = 90
     "#;
     StreamProfile::parse(text, "test").unwrap()
 }
