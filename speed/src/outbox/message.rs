@@ -149,7 +149,7 @@ mod tests {
     const READING: &str = r#"{"meterId":"meter-0001", "timestamp":1706729400000,"voltage":280.0}"#;
 
     fn profile() -> StreamProfile {
-        StreamRegistry::built_in().unwrap().iter().next().unwrap().clone()
+        StreamRegistry::built_in().unwrap().find(&"household".parse().unwrap()).unwrap().clone()
     }
 
     fn position() -> SourcePosition {
