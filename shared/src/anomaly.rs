@@ -44,9 +44,10 @@ impl Severity {
 /// Why a detector raised its voice: enough for a person to agree or disagree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
-    /// The measure that was judged; the one that weighs most where several were.
+    /// The measure that was judged, or the feature of one, as `difference(output_mw)`; the one that weighs most where
+    /// several were.
     pub measure: String,
-    /// What was observed, in the measure's unit.
+    /// What was observed of it, in the measure's unit.
     pub observed: f64,
     /// Lower end of what was expected.
     pub expected_low: Option<f64>,

@@ -67,13 +67,17 @@ pub(super) fn zone(offset: FixedOffset) -> String {
 
 /// How long ago: `now`, `12 s ago`, `5 min ago`, `3 h ago`, `6 days ago`.
 pub(super) fn ago(instant: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    let seconds = (now - instant).max(TimeDelta::zero()).num_seconds();
-    match seconds {
-        0..=4 => "now".to_owned(),
-        5..=99 => format!("{seconds} s ago"),
-        100..=5_999 => format!("{} min ago", seconds / 60),
-        6_000..=172_799 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} days ago", seconds / 86_400),
+    let passed = now - instant;
+    if passed < TimeDelta::seconds(5) { "now".to_owned() } else { format!("{} ago", duration(passed)) }
+}
+
+/// A length of time: `12 s`, `5 min`, `3 h`, `6 days`.
+pub(super) fn duration(length: TimeDelta) -> String {
+    match length.num_seconds().max(0) {
+        seconds @ 0..=99 => format!("{seconds} s"),
+        seconds @ 100..=5_999 => format!("{} min", seconds / 60),
+        seconds @ 6_000..=172_799 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
     }
 }
 

@@ -3,6 +3,7 @@
 use chrono::FixedOffset;
 use kilowatch_shared::{
     anomaly::{Anomaly, Opinion, OpinionState},
+    detect::features::FeatureSet,
     stream::StreamProfile,
 };
 
@@ -23,8 +24,22 @@ pub(super) struct AnomalyRow {
     pub explanation: String,
     /// What the other detectors said; empty if there is none.
     pub others: String,
-    /// Until when its episode went on.
+    /// How long its episode went on.
     pub episode: String,
+}
+
+/// The label and the unit of what was judged: `Output` of `output_mw`, `Output, difference` of `difference(output_mw)`.
+fn judged(text: &str, profile: &StreamProfile) -> (String, String) {
+    let features = FeatureSet::try_new([text], profile);
+    let name = features.as_ref().ok().and_then(|features| features.measure(0));
+    let Some(measure) = profile.measures.iter().find(|measure| Some(measure.name.as_str()) == name) else {
+        return (text.to_owned(), String::new());
+    };
+    let label = match text.split_once('(') {
+        Some((function, _)) => format!("{}, {}", measure.label, function.replace('_', " ")),
+        None => measure.label.clone(),
+    };
+    (label, measure.unit.clone())
 }
 
 /// What another detector said, in few words: `isolation forest alarms (0.81 / 0.61)`.
@@ -49,8 +64,7 @@ impl AnomalyRow {
     pub fn new(anomaly: Anomaly, profile: &StreamProfile, offset: FixedOffset) -> Self {
         let verdict = anomaly.verdict;
         let why = verdict.explanation;
-        let measure = profile.measures.iter().find(|measure| measure.name == why.measure);
-        let unit = measure.map_or("", |measure| measure.unit.as_str());
+        let (measure, unit) = judged(&why.measure, profile);
         let expected = match (why.expected_low, why.expected_high) {
             (Some(low), Some(high)) => format!("{} to {} {unit}", format::bound(low), format::bound(high)),
             (Some(low), None) => format!("at least {} {unit}", format::bound(low)),
@@ -63,7 +77,7 @@ impl AnomalyRow {
             device: anomaly.device.into(),
             severity: verdict.severity.as_str(),
             detector: verdict.detector.replace('_', " "),
-            measure: measure.map_or(why.measure, |measure| measure.label.clone()),
+            measure,
             observed: format!("{} {unit}", format::value(why.observed)),
             expected,
             score: format!("{} / {}", format::value(verdict.score), format::value(verdict.threshold)),
@@ -73,10 +87,27 @@ impl AnomalyRow {
                 || "open".to_owned(),
                 |end| {
                     let readings = if end.readings == 1 { "reading" } else { "readings" };
-                    let until = format::table_time(end.ended_at, offset);
-                    format!("{} {readings}, over at {until}", end.readings)
+                    format!("{} {readings} in {}", end.readings, format::duration(end.ended_at - anomaly.event_time))
                 },
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kilowatch_shared::stream::StreamRegistry;
+
+    use super::*;
+
+    #[test]
+    fn what_was_judged_is_a_measure_a_feature_of_one_or_a_word_of_another_profile() {
+        let streams = StreamRegistry::built_in().unwrap();
+        let profile = streams.find(&"power-plant".parse().unwrap()).unwrap();
+        let judged = |text| judged(text, profile);
+        assert_eq!(judged("output_mw"), ("Output".to_owned(), "MW".to_owned()));
+        assert_eq!(judged("rolling_mean(output_mw, 8)"), ("Output, rolling mean".to_owned(), "MW".to_owned()));
+        assert_eq!(judged("hour"), ("hour".to_owned(), String::new()));
+        assert_eq!(judged("gone"), ("gone".to_owned(), String::new()));
     }
 }

@@ -123,7 +123,13 @@ fn anomaly_type(explanation: &Explanation) -> String {
         (Some(low), _) if observed < low => "drop",
         _ => "anomaly",
     };
-    format!("{measure}_{side}")
+    // A feature becomes a name as well: difference(output_mw) falls as difference_output_mw_drop.
+    let mut name = String::with_capacity(measure.len());
+    for word in measure.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        name.push_str(word);
+        name.push('_');
+    }
+    name + side
 }
 
 /// The reading as it came, byte by byte; `None` where it is too long for a message.
@@ -220,6 +226,9 @@ mod tests {
         ] {
             assert_eq!(anomaly_type(&explanation(observed, low, high)), expected);
         }
+        let of_a_feature =
+            Explanation { measure: "difference(voltage)".to_owned(), ..explanation(9.0, Some(1.0), Some(8.0)) };
+        assert_eq!(anomaly_type(&of_a_feature), "difference_voltage_spike");
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Kernel for IsolationForest {
         };
         let Score { value: score, threshold } = self.score(evidence);
         Explanation {
-            measure: self.features.measure(at).unwrap_or(name).to_owned(),
+            measure: name.to_owned(),
             observed,
             expected_low: Some(low),
             expected_high: Some(high),

@@ -172,7 +172,7 @@ fn a_feature_that_looks_back_sees_a_jump_between_usual_values() {
         assert_eq!(alarm(&kernel, &mut state, &reading(Some(wave(i)), None)), None);
     }
     let jump = alarm(&kernel, &mut state, &reading(Some(6.0), None)).unwrap();
-    assert_eq!(jump.explanation.measure, "active_power");
+    assert_eq!(jump.explanation.measure, "difference(active_power)");
     assert!(jump.explanation.text.starts_with("difference(active_power) of 4.020 kW"), "{}", jump.explanation.text);
 }
 

@@ -93,7 +93,7 @@ impl Kernel for KMeans {
         let reach = self.model.threshold * scale.sd;
         let level = self.model.level(evidence.centre as usize);
         Explanation {
-            measure: self.features.measure(at).unwrap_or(name).to_owned(),
+            measure: name.to_owned(),
             observed,
             expected_low: Some(middle - reach),
             expected_high: Some(middle + reach),
