@@ -2,7 +2,8 @@
 //!
 //! A [`Simulator`] is a function of its seed, its options and the instants that it is asked for; it owns no clock and no
 //! socket. What it injects travels beside the payload ([`kilowatch_shared::stream::decode::INJECTED_HEADER`]), so no
-//! detector can see it. [`catalog`] says which streams can be simulated, at which pace and with how much history.
+//! detector can see it, and [`quality`] says how much of it they found. [`catalog`] says which streams can be simulated,
+//! at which pace and with how much history.
 //!
 //! What the folders share: `injector` draws the episodes, `noise` and `steps` carry a device from one reading to the
 //! next, `record` makes the message, `fleet` lets several devices take turns, and [`csv`] writes them as a file.
@@ -16,6 +17,7 @@ pub mod household;
 mod injector;
 mod noise;
 mod power_plant;
+pub mod quality;
 mod record;
 mod sensor;
 mod steps;

@@ -1,7 +1,6 @@
-//! How well the detectors of each profile find what its own simulator injects, counted by episodes: an injected episode
-//! is found if an alarm is on during it, and an alarm is right if it is on during an injected one.
+//! How well the detectors of each profile find what its own simulator injects.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use kilowatch_shared::{
@@ -17,16 +16,7 @@ use kilowatch_shared::{
 };
 
 use super::*;
-
-/// Readings of one device, by their place in its own record.
-type Spans = BTreeMap<String, Vec<Range<usize>>>;
-
-/// What a detector is worth.
-#[derive(Debug, Clone, Copy)]
-struct Quality {
-    recall: f64,
-    precision: f64,
-}
+use crate::simulate::quality::{Quality, Scoring};
 
 #[test]
 fn the_grids_moving_average_finds_its_anomalies() {
@@ -55,7 +45,7 @@ fn judged(stream: &str, detector: &str, training_rounds: u64, rounds: u64) {
     let [half, full, double] = [0.5, 1.0, 2.0].map(|factor| {
         let share = SimulatedStream::find(stream).unwrap().anomaly_share;
         let quality = quality(&profile, detector, &pins, &models, Injection { share, factor }, rounds);
-        println!("{stream} {detector} at size {factor}: {quality:.3?}");
+        println!("{stream} {detector} at size {factor}: {quality}");
         quality
     });
     assert!(full.recall >= 0.8 && full.precision >= 0.6, "{full:?}");
@@ -117,11 +107,7 @@ fn quality(
     let partition =
         PartitionId { stream: profile.name.clone(), source: SourceId::parse("log:test:topic").unwrap(), partition: 0 };
     let mut fold = PartitionFold::try_new(partition, pins, models).unwrap();
-    let (mut injected, mut alarms) = (Spans::new(), Spans::new());
-    let mut kinds: BTreeMap<(String, usize), String> = BTreeMap::new();
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    // The open alarms of each device, by their id.
-    let mut open: BTreeMap<String, (String, usize)> = BTreeMap::new();
+    let mut scoring = Scoring::default();
     // As in the training set, for a model that knows quarter hours; so the days of a campus are covered as well.
     let training = SimulatedStream::find(profile.name.as_str()).unwrap().training;
     let interval = TimeDelta::seconds(i64::from(profile.interval_secs));
@@ -136,58 +122,12 @@ fn quality(
             timestamp: at,
         };
         let Folded::Reading { reading, anomalies, ended } = fold.fold(&record) else { panic!("poison") };
-        let device = reading.reading.device.to_string();
-        let place = places.entry(device.clone()).or_default();
-        if let Some(kind) = truth {
-            let spans = injected.entry(device.clone()).or_default();
-            match spans.last_mut() {
-                Some(span) if span.end == *place && kinds[&(device.clone(), span.start)] == kind => span.end += 1,
-                _ => {
-                    spans.push(*place..*place + 1);
-                    kinds.insert((device.clone(), *place), kind);
-                }
-            }
+        let device = reading.reading.device.as_str();
+        scoring.reading(device, truth.as_deref());
+        ended.iter().for_each(|end| scoring.alarm_ends(&end.anomaly_id));
+        for anomaly in anomalies.iter().filter(|anomaly| anomaly.verdict.detector == detector) {
+            scoring.alarm_begins(device, &anomaly.id);
         }
-        for end in ended {
-            if let Some((device, start)) = open.remove(&end.anomaly_id) {
-                alarms.entry(device).or_default().push(start..*place);
-            }
-        }
-        for anomaly in anomalies.into_iter().filter(|anomaly| anomaly.verdict.detector == detector) {
-            open.insert(anomaly.id, (device.clone(), *place));
-        }
-        *place += 1;
     }
-    for (device, start) in open.into_values() {
-        let end = places[&device];
-        alarms.entry(device).or_default().push(start..end);
-    }
-    for kind in SimulatedStream::find(profile.name.as_str()).unwrap().injects {
-        let of_kind: Spans = injected
-            .iter()
-            .map(|(device, spans)| {
-                let of_kind = |span: &&Range<usize>| kinds[&(device.clone(), span.start)] == kind.name;
-                (device.clone(), spans.iter().filter(of_kind).cloned().collect())
-            })
-            .collect();
-        println!("  {}: {:.3} found", kind.name, share_met(&of_kind, &alarms));
-    }
-    let number: usize = alarms.values().map(Vec::len).sum();
-    println!("  {number} alarms, {} injected", injected.values().map(Vec::len).sum::<usize>());
-    let recall = share_met(&injected, &alarms);
-    // The return to normal is the end of an anomaly, and a jump like its beginning.
-    injected.values_mut().flatten().for_each(|span| span.end += 1);
-    Quality { recall, precision: share_met(&alarms, &injected) }
-}
-
-/// Share of the spans that overlap one of `others`.
-fn share_met(spans: &Spans, others: &Spans) -> f64 {
-    let met = |device: &String, span: &Range<usize>| {
-        others
-            .get(device)
-            .is_some_and(|others| others.iter().any(|other| other.start < span.end && span.start < other.end))
-    };
-    let all = spans.values().map(Vec::len).sum::<usize>();
-    let found = spans.iter().flat_map(|(device, spans)| spans.iter().filter(move |span| met(device, span))).count();
-    found as f64 / all.max(1) as f64
+    scoring.quality()
 }
