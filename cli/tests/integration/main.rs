@@ -3,7 +3,8 @@
 
 mod commands;
 mod dead_letters;
+mod embedded;
 #[cfg(feature = "service-tests")]
 mod group;
-mod kill;
 mod process;
+mod rounds;

@@ -8,9 +8,32 @@ use std::{
     time::Duration,
 };
 
-/// The binary with an environment of its own: nothing of the caller's `KILOWATCH_` variables gets in.
+/// Far more than anything takes that a test waits for; one that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Waits for a condition, which is asked for again and again.
+pub async fn wait_until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let met = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, met).await.is_ok(), "waited in vain until {what}");
+}
+
+/// The binary that is tested.
+pub fn own_binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_kilowatch"))
+}
+
+/// The binary with an environment of its own.
 pub fn kilowatch(data_dir: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kilowatch"));
+    kilowatch_of(own_binary(), data_dir, args)
+}
+
+/// The same of another build. Nothing of the caller's `KILOWATCH_` variables gets in.
+pub fn kilowatch_of(binary: &Path, data_dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KILOWATCH_")) {
         command.env_remove(name);
     }

@@ -8,7 +8,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Sqlite, SqlitePool, Transaction,
+    AssertSqlSafe, ConnectOptions, Connection, Sqlite, SqlitePool, Transaction,
     migrate::Migrator,
     query::Query,
     sqlite::{SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -158,6 +158,14 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        // A full disk makes SQLite roll a transaction back by itself. The driver does not notice, and refuses every later
+        // one on that connection. The ping lets a roll-back that is on its way arrive first.
+        .before_acquire(|connection, _| {
+            Box::pin(async move {
+                connection.ping().await?;
+                Ok(!connection.is_in_transaction())
+            })
+        })
 }
 
 type SqliteQuery = Query<'static, Sqlite, SqliteArguments>;

@@ -73,7 +73,7 @@ impl SqliteLog {
             .test_before_acquire(false)
             .connect_lazy_with(schema::options(path).pragma("query_only", "on").row_buffer_size(ROWS_AHEAD));
         let committed = Arc::new(Notify::new());
-        let writer = writer::start(connection, clock, committed.clone());
+        let writer = writer::start(path.to_owned(), connection, clock, committed.clone());
         Ok(Self {
             path: path.to_owned(),
             readers,

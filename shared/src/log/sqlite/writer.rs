@@ -1,15 +1,19 @@
 //! The one writer: takes what is asked of it, commits it in groups, answers once it is durable.
 
-use std::sync::Arc;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
 use super::{
     error::translated,
     group::{self, PartitionAppend},
+    schema,
     trim::{self, Trimmed},
 };
 use crate::{clock::SharedClock, log::LogError, position::Offset};
@@ -36,13 +40,19 @@ pub(super) enum Request {
 }
 
 /// Starts the writer on its connection; it ends when the last sender is gone and all is answered.
-pub(super) fn start(connection: SqliteConnection, clock: SharedClock, committed: Arc<Notify>) -> mpsc::Sender<Request> {
+pub(super) fn start(
+    path: PathBuf,
+    connection: SqliteConnection,
+    clock: SharedClock,
+    committed: Arc<Notify>,
+) -> mpsc::Sender<Request> {
     let (requests, queue) = mpsc::channel(QUEUED_CALLS);
-    tokio::spawn(Writer { connection, clock, committed, queue }.run());
+    tokio::spawn(Writer { path, connection, clock, committed, queue }.run());
     requests
 }
 
 struct Writer {
+    path: PathBuf,
     connection: SqliteConnection,
     clock: SharedClock,
     committed: Arc<Notify>,
@@ -100,7 +110,7 @@ impl Writer {
     }
 
     async fn append(&mut self, calls: Vec<Vec<PartitionAppend>>) -> Result<Vec<Vec<Offset>>, LogError> {
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(translated)?;
+        let mut transaction = begin(&mut self.connection, &self.path).await?;
         // Read under the lock, so that time does not run backwards along the offsets of two processes.
         let now = self.clock.now();
         let firsts = group::append(&mut transaction, calls, now).await?;
@@ -109,7 +119,7 @@ impl Writer {
     }
 
     async fn create_topic(&mut self, topic: &str, partitions: u32) -> Result<(), LogError> {
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(translated)?;
+        let mut transaction = begin(&mut self.connection, &self.path).await?;
         let topic_id: Option<i64> = sqlx::query_scalar(
             "INSERT INTO topics (name, source) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING RETURNING topic_id",
         )
@@ -132,11 +142,20 @@ impl Writer {
     }
 
     async fn trim(&mut self, partition_id: i64, below: Offset, before: DateTime<Utc>) -> Result<Trimmed, LogError> {
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await.map_err(translated)?;
+        let mut transaction = begin(&mut self.connection, &self.path).await?;
         let trimmed = trim::trim(&mut transaction, partition_id, below, before).await?;
         transaction.commit().await.map_err(translated)?;
         Ok(trimmed)
     }
+}
+
+/// A full disk makes SQLite roll a transaction back by itself. The driver does not notice, and refuses every later one on
+/// that connection.
+async fn begin<'c>(connection: &'c mut SqliteConnection, path: &Path) -> Result<Transaction<'c, Sqlite>, LogError> {
+    if connection.is_in_transaction() {
+        *connection = SqliteConnection::connect_with(&schema::options(path)).await.map_err(translated)?;
+    }
+    connection.begin_with("BEGIN IMMEDIATE").await.map_err(translated)
 }
 
 /// A caller that went away has its messages in the log all the same; its answer has no reader.
