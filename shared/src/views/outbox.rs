@@ -1,7 +1,7 @@
 //! What leaves through a sink, and how two members share the work.
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::ViewsError;
 use crate::{
@@ -21,6 +21,14 @@ pub struct OutboxLease {
     pub until: DateTime<Utc>,
 }
 
+impl OutboxLease {
+    /// How long it lasts.
+    #[must_use]
+    pub fn length(&self) -> TimeDelta {
+        self.until - self.now
+    }
+}
+
 /// How much waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxBacklog {
@@ -38,7 +46,8 @@ pub trait OutboxViews: std::fmt::Debug + Send + Sync {
     async fn outbox_backlogs(&self, stream: &StreamName) -> Result<Vec<OutboxBacklog>, ViewsError>;
 
     /// Takes the lease of a partition, or renews it. False while another holder's lease lasts. A holder that outlives
-    /// its lease may deliver an entry a second time, never lose one.
+    /// its lease may deliver an entry a second time, never lose one. A lease that ends more than a whole length after
+    /// this one would was taken by a clock that jumped, and is passed over.
     async fn lease_outbox(&self, partition: &PartitionId, lease: &OutboxLease) -> Result<bool, ViewsError>;
 
     /// The oldest entries of a partition by position, then id: at most `most_entries`, and as many as have `most_bytes`

@@ -124,7 +124,9 @@ impl Dispatcher {
 
     async fn has_lease(&mut self, partition: &PartitionId) -> Result<bool, ViewsError> {
         let now = self.clock.now();
-        if self.leases.get(partition).is_some_and(|until| *until - now > RENEW_BELOW) {
+        // What lasts longer than a lease was taken before the clock went back, and counts for nobody else.
+        let lasts = |until: &DateTime<Utc>| (RENEW_BELOW..=LEASE).contains(&(*until - now));
+        if self.leases.get(partition).is_some_and(lasts) {
             return Ok(true);
         }
         let lease = OutboxLease { holder: self.holder, now, until: now + LEASE };

@@ -79,11 +79,13 @@ impl<D: Database> OutboxViews for SqlViews<D> {
              VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (stream, source, source_partition)
              DO UPDATE SET holder = excluded.holder, leased_until = excluded.leased_until
-             WHERE outbox_leases.holder = excluded.holder OR outbox_leases.leased_until <= $6",
+             WHERE outbox_leases.holder = excluded.holder OR outbox_leases.leased_until <= $6
+                 OR outbox_leases.leased_until > $7",
             partition,
         );
         let mut session = self.database.write().await?;
         let statement = statement.bind(lease.holder.to_string()).bind(lease.until).bind(lease.now);
+        let statement = statement.bind(lease.until + lease.length());
         let taken = session.execute(statement).await? == 1;
         session.commit().await?;
         Ok(taken)

@@ -113,6 +113,7 @@ macro_rules! contract_of {
             outbox::an_entry_that_is_there_stays_as_it_is,
             outbox::a_page_of_entries_keeps_to_its_bytes_but_always_brings_one,
             outbox::one_holder_delivers_until_its_lease_ends_or_is_given_back,
+            outbox::a_lease_of_a_clock_that_ran_ahead_does_not_keep_the_others_waiting_for_it,
             outbox::of_holders_that_lease_at_once_one_delivers,
             outbox::below_the_floor_nothing_is_told_again,
         })+

@@ -115,6 +115,20 @@ pub async fn one_holder_delivers_until_its_lease_ends_or_is_given_back(subject: 
     assert!(take(lease(one, 16)).await, "a lease that was given back lasts");
 }
 
+pub async fn a_lease_of_a_clock_that_ran_ahead_does_not_keep_the_others_waiting_for_it(subject: &Subject) {
+    subject.claim(&partition(0), 0).await;
+    let lease = |holder, seconds| {
+        let now = noon() + TimeDelta::seconds(seconds);
+        OutboxLease { holder, now, until: now + TimeDelta::minutes(1) }
+    };
+    let take = async |lease| subject.views.lease_outbox(&partition(0), &lease).await.unwrap();
+    let (ahead, right) = (OwnerToken::fresh(), OwnerToken::fresh());
+    assert!(take(lease(ahead, 60)).await);
+    assert!(!take(lease(right, 0)).await, "clocks that differ by a little took the lease from each other");
+    assert!(take(lease(ahead, 86_400)).await);
+    assert!(take(lease(right, 0)).await, "tomorrow's lease holds today");
+}
+
 pub async fn of_holders_that_lease_at_once_one_delivers(subject: &Subject) {
     subject.claim(&partition(0), 0).await;
     let tries = (0..8).map(|_| {
