@@ -65,7 +65,7 @@ pub struct OutboxStatus {
 pub struct SpeedStatus {
     /// The partitions, in order.
     pub partitions: Vec<PartitionStatus>,
-    /// What a whole stream waits for, before it has partitions.
+    /// What a whole stream waits for.
     pub stream_troubles: Vec<String>,
     /// The outboxes of this process's streams.
     pub outboxes: Vec<OutboxStatus>,
@@ -147,6 +147,8 @@ pub(crate) struct StatusBoard {
 struct Board {
     partitions: BTreeMap<PartitionId, PartitionStatus>,
     streams: BTreeMap<StreamName, String>,
+    /// Why the log of a stream does not answer.
+    logs: BTreeMap<StreamName, String>,
     outboxes: BTreeMap<StreamName, OutboxStatus>,
 }
 
@@ -182,11 +184,11 @@ impl StatusBoard {
     }
 
     pub(crate) fn stream_trouble(&self, stream: &StreamName, trouble: Option<String>) {
-        let mut board = self.lock();
-        match trouble {
-            Some(trouble) => board.streams.insert(stream.clone(), trouble),
-            None => board.streams.remove(stream),
-        };
+        note(&mut self.lock().streams, stream, trouble);
+    }
+
+    pub(crate) fn log_trouble(&self, stream: &StreamName, trouble: Option<String>) {
+        note(&mut self.lock().logs, stream, trouble);
     }
 
     /// Notes how a look at an outbox ended.
@@ -207,7 +209,12 @@ impl StatusBoard {
         let board = self.lock();
         SpeedStatus {
             partitions: board.partitions.values().cloned().collect(),
-            stream_troubles: board.streams.iter().map(|(stream, trouble)| format!("{stream}: {trouble}")).collect(),
+            stream_troubles: board
+                .streams
+                .iter()
+                .chain(&board.logs)
+                .map(|(stream, trouble)| format!("{stream}: {trouble}"))
+                .collect(),
             outboxes: board.outboxes.values().cloned().collect(),
             unclosed_cuts_alarm: config.unclosed_cuts_alarm,
             outbox_entries_alarm: config.outbox_entries_alarm,
@@ -220,6 +227,13 @@ impl StatusBoard {
     fn lock(&self) -> MutexGuard<'_, Board> {
         // A status is written field by field, and a half-written one is still a status.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn note(troubles: &mut BTreeMap<StreamName, String>, stream: &StreamName, trouble: Option<String>) {
+    match trouble {
+        Some(trouble) => drop(troubles.insert(stream.clone(), trouble)),
+        None => drop(troubles.remove(stream)),
     }
 }
 
@@ -257,6 +271,15 @@ mod tests {
         assert_eq!(problems(&behind, 70), Vec::<String>::new());
         let problem = problems(&behind, 71).remove(0);
         assert!(problem.contains("7 messages wait and none was applied for 71 s"), "{problem}");
+    }
+
+    #[test]
+    fn a_log_that_does_not_answer_is_a_problem_of_a_member_without_partitions_too() {
+        let (board, stream) = (StatusBoard::default(), StreamName::parse("grid").unwrap());
+        board.log_trouble(&stream, Some("all brokers are down".to_owned()));
+        assert_eq!(problems(&board, 0), ["grid: all brokers are down"]);
+        board.log_trouble(&stream, None);
+        assert_eq!(problems(&board, 0), Vec::<String>::new());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One stream: its topic, its group, its partitions, its pins, its closer.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use kilowatch_shared::{
     checkpoint::SourcePartition,
@@ -88,6 +88,7 @@ impl Supervisor {
         let membership = tokio::select! {
             membership = self.follow_the_group(&mut running, &context) => membership,
             never = watch.follow(self.config.refresh(), &pins_sender) => match never {},
+            never = self.watch_the_log() => match never {},
         };
         drop(context);
         let deadline = Instant::now() + self.config.stop_deadline();
@@ -182,6 +183,16 @@ impl Supervisor {
                     }
                 }
             }
+        }
+    }
+
+    /// Notes whether the log answers. A member that lost its partitions because the brokers are away has nothing else to
+    /// show it by, and one that reads waits for a broker as it waits for a message.
+    async fn watch_the_log(&self) -> Infallible {
+        loop {
+            let answer = self.doors.log.source(&self.profile.topic).await;
+            self.board.log_trouble(&self.profile.name, answer.err().map(|error| error.to_string()));
+            tokio::time::sleep(self.config.refresh()).await;
         }
     }
 
