@@ -19,6 +19,11 @@ test:
 test-services:
     dev/services run cargo test --workspace --locked --features service-tests
 
+# The fault tests with many rounds (100 kills, 20 outages of each server, ...), one after the other: about an hour.
+# KILOWATCH_TEST_PREVIOUS_BINARY names the build that the rolling upgrade begins with, KILOWATCH_TEST_SEED repeats a soak.
+soak:
+    KILOWATCH_TEST_SOAK=1 dev/services run cargo test --locked -p kilowatch --features service-tests -- --nocapture --test-threads 1 group:: embedded::
+
 # What docker-compose.yml describes, as processes, and whether readings come through it
 stack:
     cargo build --release --locked

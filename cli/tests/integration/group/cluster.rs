@@ -1,161 +1,164 @@
-//! Surroundings of a group: a topic, a schema, a lake and a config file of its own, on servers that tests share.
+//! Surroundings of a group: a topic, a schema, a lake and a config file of its own.
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader},
-    path::PathBuf,
-    process::{Child, Command, Output, Stdio},
-    sync::{Arc, Mutex},
-    time::Duration,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::Arc,
 };
 
 use kilowatch_shared::{
-    clock::SystemClock,
-    lake::{delta::DeltaLake, store::LakeStore},
+    clock::{SharedClock, SystemClock},
+    lake::{LakeTable, SegmentLake, delta::DeltaLake, store::LakeStore},
     log::{
         SharedLog,
         kafka::{KafkaConfig, KafkaLog},
     },
-    position::PartitionId,
+    position::{Offset, PartitionId},
     stream::StreamProfile,
     views::{self, SharedViews},
 };
 use rdkafka::{
     ClientConfig,
-    admin::{AdminClient, AdminOptions, NewPartitions},
+    admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
 };
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::process::kilowatch;
+use super::{member::Member, servers::Addresses};
+use crate::process::{kilowatch_of, own_binary, wait_until};
 
-/// Far more than a rebalance takes; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// The least that a broker allows.
-const SESSION: Duration = Duration::from_secs(6);
-const STREAM: &str = "members";
+/// For librdkafka: the least session that a broker allows, and outages that are noticed to be over.
+const LOG_PROPERTIES: [(&str, &str); 3] = [
+    ("session.timeout.ms", "6000"),
+    ("topic.metadata.refresh.interval.ms", "500"),
+    ("reconnect.backoff.max.ms", "500"),
+];
 
 /// Everything but the members.
 pub struct Cluster {
     folder: TempDir,
-    environment: BTreeMap<&'static str, String>,
-    brokers: String,
+    id: String,
+    environment: BTreeMap<String, String>,
+    addresses: Addresses,
+    kafka: KafkaConfig,
     pub profile: StreamProfile,
     pub log: SharedLog,
     pub views: SharedViews,
     pub lake: Arc<DeltaLake>,
 }
 
-/// A running `kilowatch speed run`; killed when dropped.
-pub struct Member {
-    child: Child,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
 impl Cluster {
+    /// A stream of meters with so many partitions, on the servers that tests share.
     pub async fn new(partitions: u32) -> Self {
-        let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is set by dev/services"));
-        let (brokers, server) = (variable("TEST_KAFKA_BROKERS"), variable("TEST_DATABASE_URL"));
+        Self::on(Addresses::shared(), partitions).await
+    }
+
+    /// The same on other servers.
+    pub async fn on(addresses: Addresses, partitions: u32) -> Self {
+        Self::of(addresses, &meters(partitions, 3.0)).await
+    }
+
+    /// A stream of this profile, whose topics get names of their own.
+    pub async fn of(addresses: Addresses, profile: &str) -> Self {
         let id = Uuid::new_v4().simple().to_string();
         let folder = tempfile::tempdir().unwrap();
-        let topic = format!("members.{id}");
-        let text = format!(
-            r#"name = "{STREAM}"
-description = "Meters of a group test"
-topic = "{topic}"
-partitions = {partitions}
-key_field = "device_id"
-time_field = "timestamp"
-time_format = "rfc3339"
-time_stamps = "start"
-interval_secs = 60
-rollup_windows_secs = [3600]
-bucket = "month"
-measures = [{{ name = "active_power", unit = "kW", label = "Active power" }}]
-[[detectors]]
-name = "three_sigma"
-min_readings = 20
-[detectors.kernel.three_sigma]
-measures = ["active_power"]
-baseline = {{ rolling = {{ window_readings = 60 }} }}
-sigmas = 3.0
-min_sd = {{ active_power = 0.5 }}
-"#
-        );
-        let profile_file = folder.path().join("members.toml");
-        std::fs::write(&profile_file, &text).unwrap();
-        let session_ms = SESSION.as_millis();
-        let config = format!(
-            "[log.properties]\n\"session.timeout.ms\" = \"{session_ms}\"\n\"topic.metadata.refresh.interval.ms\" = \"500\"\n"
-        );
-        std::fs::write(folder.path().join("kilowatch.toml"), config).unwrap();
+        let properties: String = LOG_PROPERTIES.map(|(key, value)| format!("\"{key}\" = \"{value}\"\n")).concat();
+        std::fs::write(folder.path().join("kilowatch.toml"), format!("[log.properties]\n{properties}")).unwrap();
 
-        let mut connection = PgConnection::connect(&server).await.unwrap();
-        let schema = format!("members_{id}");
-        sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA {schema}"))).execute(&mut connection).await.unwrap();
-        let views_url = format!("{server}?options=-c%20search_path%3D{schema}");
-        let lake_url = format!("{}/{id}", variable("TEST_S3_URL"));
-        let environment = BTreeMap::from([
-            ("KILOWATCH_LOG__URL", format!("kafka://{brokers}")),
-            ("KILOWATCH_LOG__GROUP_ID", format!("test-{id}")),
-            ("KILOWATCH_VIEWS__URL", views_url.clone()),
-            ("KILOWATCH_LAKE__URL", lake_url.clone()),
-            ("KILOWATCH_STREAM_FILES", format!("[{profile_file:?}]")),
-            // Short windows and segments put many transactions and commits between two faults.
-            ("KILOWATCH_SPEED__WINDOW_MS", "100".to_owned()),
-            ("KILOWATCH_SPEED__SEGMENT_MS", "1000".to_owned()),
-            ("KILOWATCH_SPEED__REFRESH_MS", "500".to_owned()),
-        ]);
-        let profile = StreamProfile::parse(&text, "members.toml").unwrap();
-        let mut kafka = KafkaConfig::new(&brokers);
-        kafka.properties.insert("topic.metadata.refresh.interval.ms".to_owned(), "500".to_owned());
-        let log: SharedLog = Arc::new(KafkaLog::new(kafka, Arc::new(SystemClock)).unwrap());
-        log.create_topic(&profile.topic, partitions).await.unwrap();
-        let store = LakeStore::open(&lake_url, &std::env::vars().collect()).unwrap();
-        Self {
-            folder,
-            environment,
-            brokers,
-            log,
-            views: views::open(&views_url).await.unwrap(),
-            lake: Arc::new(DeltaLake::new(store, Arc::new(SystemClock))),
-            profile,
-        }
+        let mut connection = PgConnection::connect(&addresses.database).await.unwrap();
+        sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA test_{id}"))).execute(&mut connection).await.unwrap();
+        let views_url = format!("{}?options=-c%20search_path%3Dtest_{id}", addresses.database);
+        let lake_url = format!("{}/{id}", addresses.lake);
+        let profile_file = write_profile(folder.path(), "stream", profile, &id);
+        let mut environment = BTreeMap::from(
+            [
+                ("KILOWATCH_LOG__URL", format!("kafka://{}", addresses.brokers)),
+                ("KILOWATCH_LOG__GROUP_ID", format!("test-{id}")),
+                ("KILOWATCH_VIEWS__URL", views_url.clone()),
+                ("KILOWATCH_LAKE__URL", lake_url.clone()),
+                ("KILOWATCH_STREAM_FILES", format!("[{profile_file:?}]")),
+                ("KILOWATCH_OPS__LISTEN", "127.0.0.1:0".to_owned()),
+                // Short windows and segments put many transactions and commits between two faults.
+                ("KILOWATCH_SPEED__WINDOW_MS", "100".to_owned()),
+                ("KILOWATCH_SPEED__SEGMENT_MS", "1000".to_owned()),
+                ("KILOWATCH_SPEED__REFRESH_MS", "500".to_owned()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        environment.extend(addresses.s3.clone());
+        let profile = StreamProfile::parse(&own_topics(profile, &id), "stream.toml").unwrap();
+        let mut kafka = KafkaConfig::new(&addresses.brokers);
+        kafka.properties.extend(LOG_PROPERTIES.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        // An outage must not leave the producer in doubt: what it sent arrives once, however long that takes.
+        kafka.properties.insert("message.timeout.ms".to_owned(), "300000".to_owned());
+        kafka.group = format!("test-{id}");
+        let views = views::open(&views_url).await.unwrap();
+        let (log, lake) = open(&kafka, &lake_url, &addresses, Arc::new(SystemClock));
+        log.create_topic(&profile.topic, profile.partitions).await.unwrap();
+        Self { folder, id, environment, addresses, kafka, profile, log, views, lake }
+    }
+
+    /// Other doors to log and lake, by another clock.
+    pub fn open(&self, clock: SharedClock) -> (SharedLog, Arc<DeltaLake>) {
+        open(&self.kafka, &self.environment["KILOWATCH_LAKE__URL"], &self.addresses, clock)
+    }
+
+    /// Where the views are.
+    pub fn views_url(&self) -> String {
+        self.environment["KILOWATCH_VIEWS__URL"].clone()
+    }
+
+    /// Another setting for every command from now on.
+    pub fn set(&mut self, variable: &str, value: &str) {
+        self.environment.insert(variable.to_owned(), value.to_owned());
     }
 
     /// A command of the binary in these surroundings.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = kilowatch(&self.data_dir(), args);
+        self.command_of(own_binary(), args)
+    }
+
+    /// The same of another build.
+    pub fn command_of(&self, binary: &Path, args: &[&str]) -> Command {
+        let mut command = kilowatch_of(binary, &self.data_dir(), args);
         command.envs(&self.environment);
         command
     }
 
+    /// The name of the stream.
+    pub fn stream(&self) -> &str {
+        self.profile.name.as_str()
+    }
+
     /// Runs a command to its end, which has to be a good one.
     pub fn run(&self, args: &[&str]) -> Output {
-        let output = self.command(args).output().unwrap();
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{args:?}: {out}\n{err}");
-        output
+        succeeds(&mut self.command(args))
+    }
+
+    /// The report of `batch verify`, which finds no difference and leaves no partition out.
+    pub fn verify(&self) -> Value {
+        let output = self.run(&["--json", "batch", "verify", "--stream", self.stream()]);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for compared in ["positions", "anomalies", "partials"] {
+            assert_eq!(report[compared]["differing"], 0, "{report}");
+        }
+        assert_eq!(report["not_replayed"], serde_json::json!([]), "{report}");
+        report
     }
 
     /// A member with a process of its own.
     pub fn start_member(&self) -> Member {
-        let mut command = self.command(&["speed", "run", "--stream", STREAM]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = Arc::<Mutex<Vec<String>>>::default();
-        let (stderr, heard) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&lines));
-        // Reads all the time: a full pipe would stop the process.
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                if std::env::var_os("KILOWATCH_TEST_SHOW_LOGS").is_some() {
-                    eprintln!("{line}");
-                }
-                heard.lock().unwrap().push(line);
-            }
-        });
-        Member { child, lines }
+        Member::start(self.command(&["speed", "run", "--stream", self.stream()]))
+    }
+
+    /// A file with another profile of this stream; members that are given it in `KILOWATCH_STREAM_FILES` judge by it.
+    pub fn write_profile(&self, name: &str, profile: &str) -> String {
+        let file = write_profile(self.folder.path(), name, profile, &self.id);
+        format!("[{file:?}]")
     }
 
     /// What is known of each partition of the topic.
@@ -168,9 +171,30 @@ min_sd = {{ active_power = 0.5 }}
             .collect()
     }
 
-    /// Waits until the views have everything that the log has.
+    /// How far the views have each partition that they know.
+    pub async fn applied_offsets(&self) -> Vec<(PartitionId, Offset)> {
+        let mut found = Vec::new();
+        for partition in self.views.known_partitions(&self.profile.name).await.unwrap() {
+            let state = self.views.partition(&partition).await.unwrap();
+            found.push((partition, state.map_or(Offset::ZERO, |state| state.applied)));
+        }
+        found
+    }
+
+    /// How many messages the views have the effects of.
+    pub async fn applied(&self) -> u64 {
+        self.applied_offsets().await.iter().map(|(_, applied)| applied.get()).sum()
+    }
+
+    /// How many messages the lake holds.
+    pub async fn closed(&self) -> u64 {
+        let held = self.lake.snapshot(&self.profile.name, LakeTable::Readings).await.unwrap();
+        held.closed.values().map(|closed| closed.get()).sum()
+    }
+
+    /// Waits until the views have everything that the log has, and nothing is left to be told.
     pub async fn applied_everything(&self) {
-        self.wait_until("everything is applied", async || {
+        wait_until("everything is applied", async || {
             for partition in self.partitions().await {
                 let high = self.log.watermarks(&(&partition).into()).await.unwrap().high;
                 let applied = self.views.partition(&partition).await.unwrap().map(|state| state.applied);
@@ -181,15 +205,10 @@ min_sd = {{ active_power = 0.5 }}
             true
         })
         .await;
-    }
-
-    pub async fn wait_until(&self, what: &str, mut condition: impl AsyncFnMut() -> bool) {
-        let met = async {
-            while !condition().await {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        assert!(tokio::time::timeout(PATIENCE, met).await.is_ok(), "waited in vain until {what}");
+        wait_until("everything is told", async || {
+            self.views.outbox_backlogs(&self.profile.name).await.unwrap().is_empty()
+        })
+        .await;
     }
 
     pub async fn add_partitions(&self, to: usize) {
@@ -197,8 +216,43 @@ min_sd = {{ active_power = 0.5 }}
         self.admin().create_partitions(&wanted, &AdminOptions::new()).await.unwrap().remove(0).unwrap();
     }
 
+    /// Deletes the topic with all that is in it, and makes it again; its messages are of another generation from now on.
+    pub async fn make_topic_again(&mut self) {
+        let (admin, topic) = (self.admin(), self.profile.topic.clone());
+        admin.delete_topics(&[&topic], &AdminOptions::new()).await.unwrap().remove(0).unwrap();
+        // A topic is gone some time after it was deleted.
+        wait_until("the topic is made again", async || {
+            let topic = NewTopic::new(&topic, self.profile.partitions.cast_signed(), TopicReplication::Fixed(1));
+            admin.create_topics(&[topic], &AdminOptions::new()).await.unwrap().remove(0).is_ok()
+        })
+        .await;
+        self.kafka.generation += 1;
+        self.log = self.open(Arc::new(SystemClock)).0;
+        wait_until("the topic is known", async || self.log.partitions(&topic).await.is_ok()).await;
+    }
+
+    /// A connection to the database, beside those of the views.
+    pub async fn database(&self) -> PgConnection {
+        PgConnection::connect(&self.addresses.database).await.unwrap()
+    }
+
+    /// The address of the database.
+    pub fn database_url(&self) -> &str {
+        &self.addresses.database
+    }
+
+    /// The schema of the views.
+    pub fn schema(&self) -> String {
+        format!("test_{}", self.id)
+    }
+
+    /// A place for files.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     fn admin(&self) -> AdminClient<DefaultClientContext> {
-        ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap()
+        ClientConfig::new().set("bootstrap.servers", &self.addresses.brokers).create().unwrap()
     }
 
     fn data_dir(&self) -> PathBuf {
@@ -206,44 +260,58 @@ min_sd = {{ active_power = 0.5 }}
     }
 }
 
-impl Member {
-    /// How many of its log lines hold this text.
-    pub fn said(&self, text: &str) -> usize {
-        self.lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
-    }
-
-    /// `kill -9`.
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// SIGTERM; it has to end well.
-    pub fn stop(mut self) {
-        self.signal("-TERM");
-        let status = self.child.wait().unwrap();
-        assert!(status.success(), "{status}: {:#?}", self.lines.lock().unwrap());
-    }
-
-    /// SIGSTOP.
-    pub fn pause(&self) {
-        self.signal("-STOP");
-    }
-
-    /// SIGCONT.
-    pub fn resume(&self) {
-        self.signal("-CONT");
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-    }
+/// Runs a command to its end, which has to be a good one.
+pub fn succeeds(command: &mut Command) -> Output {
+    let output = tokio::task::block_in_place(|| command.output().unwrap());
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {out}\n{err}");
+    output
 }
 
-impl Drop for Member {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Meters whose power three-sigma watches.
+pub fn meters(partitions: u32, sigmas: f64) -> String {
+    format!(
+        r#"name = "members"
+description = "Meters of a group test"
+topic = "members"
+partitions = {partitions}
+key_field = "device_id"
+time_field = "timestamp"
+time_format = "rfc3339"
+time_stamps = "start"
+interval_secs = 60
+rollup_windows_secs = [3600]
+bucket = "month"
+measures = [{{ name = "active_power", unit = "kW", label = "Active power" }}]
+
+[[detectors]]
+name = "three_sigma"
+min_readings = 20
+
+[detectors.kernel.three_sigma]
+measures = ["active_power"]
+baseline = {{ rolling = {{ window_readings = 60 }} }}
+sigmas = {sigmas:?}
+min_sd = {{ active_power = 0.5 }}
+"#
+    )
+}
+
+fn open(kafka: &KafkaConfig, lake: &str, at: &Addresses, clock: SharedClock) -> (SharedLog, Arc<DeltaLake>) {
+    let log = KafkaLog::new(kafka.clone(), Arc::clone(&clock)).unwrap();
+    let store = LakeStore::open(lake, &at.s3).unwrap();
+    (Arc::new(log), Arc::new(DeltaLake::new(store, clock)))
+}
+
+fn write_profile(folder: &Path, name: &str, profile: &str, id: &str) -> PathBuf {
+    let file = folder.join(format!("{name}.toml"));
+    std::fs::write(&file, own_topics(profile, id)).unwrap();
+    file
+}
+
+/// The profile with topics that no other test writes to.
+fn own_topics(profile: &str, id: &str) -> String {
+    let line = profile.lines().find(|line| line.starts_with("topic = ")).expect("a profile has a topic");
+    let topic = line.trim_start_matches("topic = ").trim_matches('"');
+    profile.replacen(line, &format!("topic = \"{topic}.{id}\"\nanomalies_topic = \"anomalies.{id}\""), 1)
 }

@@ -23,7 +23,7 @@ use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use tokio::task::JoinHandle;
 
-use super::cluster::Cluster;
+use super::{cluster::Cluster, member::Member, topic::read_topic};
 
 const DEVICES: i64 = 20;
 const BATCH: i64 = 100;
@@ -52,7 +52,7 @@ pub struct Ledger(Sents);
 
 impl Producer {
     /// Sends until it is told that it is enough.
-    pub fn start(cluster: &Cluster, seed: u64) -> Self {
+    pub fn start(cluster: &Cluster, seed: u32) -> Self {
         let (sent, enough) = (Arc::default(), Arc::<AtomicBool>::default());
         let (log, topic) = (cluster.log.clone(), cluster.profile.topic.clone());
         let task = tokio::spawn(produce(log, topic, seed, Arc::clone(&sent), Arc::clone(&enough)));
@@ -60,8 +60,8 @@ impl Producer {
     }
 
     /// How many readings were acknowledged so far.
-    pub fn count(&self) -> usize {
-        self.sent.lock().unwrap().len()
+    pub fn count(&self) -> u64 {
+        self.sent.lock().unwrap().len() as u64
     }
 
     /// Stops it.
@@ -72,9 +72,10 @@ impl Producer {
     }
 }
 
-async fn produce(log: SharedLog, topic: String, seed: u64, sent: Arc<Mutex<Sents>>, enough: Arc<AtomicBool>) {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let start: DateTime<Utc> = "2026-03-01T00:00:00Z".parse().unwrap();
+async fn produce(log: SharedLog, topic: String, seed: u32, sent: Arc<Mutex<Sents>>, enough: Arc<AtomicBool>) {
+    let mut random = ChaCha8Rng::seed_from_u64(seed.into());
+    // Two producers of one test do not repeat each other's readings.
+    let start = DateTime::UNIX_EPOCH + TimeDelta::days(20_000 + 100 * i64::from(seed));
     let mut number = 0;
     let mut ticker = tokio::time::interval(BATCH_INTERVAL);
     while !enough.load(Ordering::Relaxed) {
@@ -105,25 +106,40 @@ fn record(sent: &Sent) -> NewRecord {
     }
 }
 
+/// Lets the members finish and stop, then checks I1 to I4.
+pub async fn ends_well(cluster: &Cluster, ledger: Ledger, members: Vec<Member>) {
+    assert!(ledger.len() > 1_000, "only {} readings were sent: the test tried too little", ledger.len());
+    cluster.applied_everything().await;
+    tokio::task::block_in_place(|| members.into_iter().for_each(Member::stop));
+    ledger.hold_against(cluster).await;
+}
+
 impl Ledger {
+    /// Both together.
+    pub fn and(mut self, mut later: Self) -> Self {
+        self.0.append(&mut later.0);
+        self
+    }
+
     /// How many readings it holds.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Holds lake and views against the ledger, once everything is applied and every member has stopped.
-    pub async fn hold_against(&self, cluster: &Cluster) {
+    /// Holds lake, views and the topic of anomalies against the ledger, once everything is applied and told and every
+    /// member has stopped.
+    async fn hold_against(&self, cluster: &Cluster) {
         self.the_lake_holds_every_position_once(cluster).await;
-        // Once answered by speed alone, once by both, once by batch.
+        // Once answered by speed, or by speed and batch, and once by batch.
         self.usage_is_what_was_sent(cluster).await;
-        cluster.run(&["batch", "rollup", "--stream", cluster.profile.name.as_str()]);
+        cluster.run(&["batch", "rollup", "--stream", cluster.stream()]);
         self.usage_is_what_was_sent(cluster).await;
-        cluster.run(&["batch", "verify", "--stream", cluster.profile.name.as_str()]);
-        let mut anomalies = 0;
-        for partition in cluster.views.known_partitions(&cluster.profile.name).await.unwrap() {
-            anomalies += cluster.views.anomalies_of(&partition).await.unwrap().len();
-        }
-        println!("{} readings, {anomalies} anomalies", self.0.len());
+        let anomalies = every_anomaly_was_told_of(cluster).await;
+        // I4: with the lake complete, that is each of them.
+        let report = cluster.verify();
+        println!("{} readings, {anomalies} anomalies; {report}", self.0.len());
+        assert_eq!(report["anomalies"]["checked"], anomalies);
+        assert_eq!(report["replayed_readings"], self.0.len());
         assert!(anomalies * 500 > self.0.len(), "only {anomalies} anomalies: the test judged too little");
     }
 
@@ -155,9 +171,9 @@ impl Ledger {
             window.merge(&Partial::of(sent.power));
         }
         let query = UsageQuery {
-            group: None,
             stream: cluster.profile.name.clone(),
             device: None,
+            group: None,
             measure: "active_power".to_owned(),
             window_secs: 3600,
             from: DateTime::UNIX_EPOCH,
@@ -173,4 +189,22 @@ impl Ledger {
             assert!((sum - truth).abs() <= 1e-9 * truth.abs(), "{}: {sum} is not {truth}", window.start);
         }
     }
+}
+
+/// Those of the views are those of the topic, where each stands at least once. Returns how many there are.
+async fn every_anomaly_was_told_of(cluster: &Cluster) -> usize {
+    let mut found = BTreeSet::new();
+    for partition in cluster.views.known_partitions(&cluster.profile.name).await.unwrap() {
+        found.extend(cluster.views.anomalies_of(&partition).await.unwrap().into_iter().map(|anomaly| anomaly.id));
+    }
+    let told: BTreeSet<String> = read_topic(&cluster.log, &cluster.profile.anomalies_topic)
+        .await
+        .into_iter()
+        .map(|(_, record)| {
+            let message: serde_json::Value = serde_json::from_slice(&record.payload.unwrap()).unwrap();
+            message["id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(told, found, "the topic of anomalies and the views disagree");
+    found.len()
 }

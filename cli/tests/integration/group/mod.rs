@@ -1,8 +1,24 @@
 //! Members of a consumer group on real Kafka, Postgres and S3, and what befalls them.
 //!
-//! A [`cluster`] has its own topic, group, schema and lake; the [`ledger`] is what the producer knows, and what lake and
-//! views are held against after every test of [`faults`].
+//! A [`cluster`] has its own topic, group, schema and lake, and each [`member`] is a process; the [`ledger`] is what the
+//! producer knows, and what lake, views and the topic of anomalies are held against after every test. A test that stops a
+//! server has one of its own ([`servers`]). Each test does its faults a few times; in a soak it goes on ([`rounds`](crate::rounds)).
 
-mod cluster;
+mod backups;
+mod clock;
+pub mod cluster;
 mod faults;
+mod kills;
 mod ledger;
+pub mod member;
+mod outages;
+pub mod servers;
+pub mod topic;
+mod topics;
+mod upgrade;
+mod zombie;
+
+/// What a member says when its group gives it a partition.
+const ASSIGNED: &str = "a partition was assigned";
+/// What it says when one is taken from it.
+const GIVEN_AWAY: &str = "a partition goes to another member";
