@@ -69,6 +69,7 @@ pub fn log_address(context: &Context) -> anyhow::Result<LogAddress> {
     if let LogAddress::Kafka(config) = &mut address {
         config.generation = settings.log.generation;
         config.group.clone_from(&settings.log.group_id);
+        config.security = settings.log.security.kafka();
         config.properties.clone_from(&settings.log.properties);
     }
     Ok(address)

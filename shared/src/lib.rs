@@ -20,6 +20,7 @@ pub mod position;
 pub mod reading;
 pub mod retry;
 pub mod rollup;
+pub mod secret;
 pub mod stream;
 pub mod views;
 pub mod wording;

@@ -8,6 +8,8 @@ use figment::{
 };
 
 const PREFIX: &str = "KILOWATCH_";
+/// All settings below it are texts. Elsewhere `1e5` is a number and `"x"` is x; a password is what it is.
+const PLAIN_TEXT: [&str; 2] = ["log", "security"];
 
 /// Variables of kilowatch, from a map; `__` separates the levels of a key.
 pub struct Variables<'a> {
@@ -31,9 +33,13 @@ impl Provider for Variables<'_> {
         for (name, text) in self.environment {
             let Some(path) = name.strip_prefix(PREFIX) else { continue };
             let keys: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
-            let value = match text.parse::<Value>() {
-                Ok(value) => value,
-                Err(never) => match never {},
+            let value = if keys.starts_with(&PLAIN_TEXT.map(str::to_owned)) {
+                Value::from(text.clone())
+            } else {
+                match text.parse::<Value>() {
+                    Ok(value) => value,
+                    Err(never) => match never {},
+                }
             };
             insert(&mut dict, &keys, value);
         }

@@ -2,6 +2,8 @@
 
 use figment::error::Kind;
 
+use super::show::names_a_secret;
+
 /// What is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
@@ -46,6 +48,8 @@ fn describe(error: &figment::Error) -> String {
             None => format!("unknown key {key}: use one of {}", expected.join(", ")),
         },
         Kind::Message(text) if key.is_empty() => text.clone(),
+        // What was found may be the secret.
+        _ if names_a_secret(&key) => format!("{key}: must be a text, in quotes"),
         kind => format!("{key}: {kind}"),
     };
     format!("{problem}{origin}")

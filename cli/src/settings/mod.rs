@@ -4,6 +4,7 @@
 
 mod environment;
 mod error;
+mod log_security;
 mod show;
 mod stores;
 
@@ -19,6 +20,7 @@ use kilowatch_speed::SpeedConfig;
 use serde::{Deserialize, Serialize};
 
 pub use error::SettingsError;
+pub use log_security::LogSecuritySettings;
 pub use show::{ShownValue, shown_values};
 pub use stores::{LakeSettings, LogSettings, ViewsSettings};
 

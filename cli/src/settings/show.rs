@@ -77,10 +77,11 @@ fn masked(key: &str, value: &str) -> String {
     }
 }
 
-fn names_a_secret(name: &str) -> bool {
+pub(super) fn names_a_secret(name: &str) -> bool {
     const SECRET_WORDS: [&str; 6] = ["password", "passwd", "secret", "token", "key", "jaas"];
     let name = name.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| name.contains(word))
+    // The path of a key is none.
+    !name.ends_with("_file") && SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 
 /// By hand, because several hosts (`kafka://a:1,b:2`) are no URL to the standard and must not slip through.
@@ -119,6 +120,8 @@ mod tests {
             ("views.url", "postgres://me:what?hunter2@db/kilowatch"),
             ("log.url", "kafka://me:hunter2@a:9092,b:9092"),
             ("log.properties.sasl.password", "hunter2"),
+            ("log.security.password", "hunter2"),
+            ("log.security.client_key_password", "hunter2"),
             ("log.properties.sasl.jaas.config", "password=hunter2"),
         ] {
             let shown = masked(secret.0, secret.1);

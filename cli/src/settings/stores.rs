@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use kilowatch_shared::log::kafka::KafkaSecurity;
 use serde::{Deserialize, Serialize};
+
+use super::LogSecuritySettings;
 
 /// Where the lake is.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -38,8 +41,10 @@ pub struct LogSettings {
     /// Begin of the names of the consumer groups: members of a stream share its partitions as `<group_id>.<stream>`. One
     /// group for one set of views. Default `kilowatch`. Variable `KILOWATCH_LOG__GROUP_ID`.
     pub group_id: String,
-    /// Further properties for librdkafka, such as `client.rack`; those that exactness rests on stay as they are.
-    /// Default none.
+    /// TLS and SASL, as Kafka's brokers ask for them. Default neither.
+    pub security: LogSecuritySettings,
+    /// Further properties for librdkafka, such as `client.rack`; those that exactness rests on stay as they are, and what
+    /// `security` can say is said there. Default none.
     pub properties: BTreeMap<String, String>,
     /// Days that the embedded log keeps messages which are in the lake. Default 7.
     /// Variable `KILOWATCH_LOG__RETENTION_DAYS`.
@@ -52,6 +57,7 @@ impl Default for LogSettings {
             url: None,
             generation: 1,
             group_id: "kilowatch".to_owned(),
+            security: LogSecuritySettings::default(),
             properties: BTreeMap::new(),
             retention_days: 7,
         }
@@ -75,12 +81,19 @@ impl ViewsSettings {
 impl LogSettings {
     /// What is wrong: key, value and fix.
     pub fn problems(&self) -> Vec<String> {
+        let mut problems = self.security.problems();
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         if self.group_id.is_empty() || self.group_id.len() > 150 || !self.group_id.bytes().all(legal) {
             let group_id = &self.group_id;
-            return vec![format!("log.group_id = {group_id:?}: use 1 to 150 letters, digits, `.`, `_` or `-`")];
+            problems.push(format!("log.group_id = {group_id:?}: use 1 to 150 letters, digits, `.`, `_` or `-`"));
         }
-        Vec::new()
+        if self.security.is_set() {
+            let twice = self.properties.keys().filter_map(|key| Some((key, KafkaSecurity::setting_of(key)?)));
+            problems.extend(twice.map(|(property, setting)| {
+                format!("log.properties.\"{property}\": with log.security in use, set {setting} and leave this one out")
+            }));
+        }
+        problems
     }
 
     /// The address, or the embedded default.

@@ -8,3 +8,5 @@ mod embedded;
 mod group;
 mod process;
 mod rounds;
+#[cfg(feature = "service-tests")]
+mod secured;

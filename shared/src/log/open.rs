@@ -17,7 +17,7 @@ pub enum LogAddress {
     /// The embedded log in this file.
     Sqlite(PathBuf),
     /// A Kafka cluster.
-    Kafka(KafkaConfig),
+    Kafka(Box<KafkaConfig>),
 }
 
 impl LogAddress {
@@ -28,7 +28,7 @@ impl LogAddress {
     pub fn parse(url: &str) -> Result<Self, LogError> {
         let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")).unwrap_or(url);
         match path.split_once("://") {
-            Some(("kafka", _)) => KafkaConfig::parse(path).map(Self::Kafka),
+            Some(("kafka", _)) => KafkaConfig::parse(path).map(|config| Self::Kafka(Box::new(config))),
             Some((scheme, _)) => Err(LogError::Unusable {
                 reason: format!("`{scheme}://` is no log; use kafka://host:port, sqlite:PATH or a path"),
             }),
@@ -46,7 +46,7 @@ impl LogAddress {
     pub async fn open(self, clock: SharedClock) -> Result<SharedLog, LogError> {
         Ok(match self {
             Self::Sqlite(path) => Arc::new(SqliteLog::open(path, clock).await?),
-            Self::Kafka(config) => Arc::new(KafkaLog::new(config, clock)?),
+            Self::Kafka(config) => Arc::new(KafkaLog::new(*config, clock)?),
         })
     }
 }
@@ -68,7 +68,7 @@ mod tests {
         for path in ["data/log.sqlite", "sqlite:data/log.sqlite", "sqlite://data/log.sqlite"] {
             assert_eq!(LogAddress::parse(path).unwrap(), LogAddress::Sqlite("data/log.sqlite".into()));
         }
-        let kafka = LogAddress::Kafka(KafkaConfig::new("a:9092,b:9092"));
+        let kafka = LogAddress::Kafka(Box::new(KafkaConfig::new("a:9092,b:9092")));
         assert_eq!(LogAddress::parse("kafka://a:9092,b:9092").unwrap(), kafka);
     }
 

@@ -16,6 +16,7 @@ use rdkafka::{
 
 use super::{
     config::KafkaConfig,
+    contact::Contact,
     error::{of_code, translated},
     telemetry::Telemetry,
 };
@@ -32,22 +33,24 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Asks the cluster about topics.
 pub(super) struct Admin {
     config: KafkaConfig,
-    client: FutureProducer<Telemetry>,
+    client: FutureProducer<Contact>,
+    contact: Contact,
     partition_counts: Mutex<HashMap<String, u32>>,
 }
 
 impl Admin {
     pub(super) fn new(config: &KafkaConfig) -> Result<Self, LogError> {
         // Of librdkafka's two kinds of client the producer is the lighter one; this one never produces.
-        let client = FutureProducer::from_config_and_context(&config.admin(), Telemetry)
+        let contact = Contact::default();
+        let client = FutureProducer::from_config_and_context(&config.admin(), contact.clone())
             .map_err(|error| translated(&error, ""))?;
-        Ok(Self { config: config.clone(), client, partition_counts: Mutex::default() })
+        Ok(Self { config: config.clone(), client, contact, partition_counts: Mutex::default() })
     }
 
     /// The number of partitions, as the cluster has it now.
     pub(super) async fn partition_count(&self, topic: &str) -> Result<u32, LogError> {
-        let (client, name) = (self.client.clone(), topic.to_owned());
-        let count = beside(move || look_up(&client, &name)).await?;
+        let (client, contact, name) = (self.client.clone(), self.contact.clone(), topic.to_owned());
+        let count = beside(move || look_up(&client, &contact, &name)).await?;
         self.remembered().insert(topic.to_owned(), count);
         Ok(count)
     }
@@ -61,12 +64,11 @@ impl Admin {
 
     /// The ends of a partition, as far as readers may see.
     pub(super) async fn watermarks(&self, topic: &str, partition: u32) -> Result<Watermarks, LogError> {
-        let (client, name) = (self.client.clone(), topic.to_owned());
+        let (client, contact, name) = (self.client.clone(), self.contact.clone(), topic.to_owned());
         let number = i32::try_from(partition).unwrap_or(i32::MAX);
-        let (low, high) = beside(move || {
-            client.client().fetch_watermarks(&name, number, ANSWER_WITHIN).map_err(|error| translated(&error, &name))
-        })
-        .await?;
+        let (low, high) =
+            beside(move || contact.outcome(client.client().fetch_watermarks(&name, number, ANSWER_WITHIN), &name))
+                .await?;
         let offset =
             |end| Offset::try_from_i64(end).map_err(|invalid| LogError::Unavailable { reason: invalid.to_string() });
         Ok(Watermarks { low: offset(low)?, high: offset(high)? })
@@ -117,10 +119,9 @@ impl Admin {
     }
 }
 
-fn look_up(client: &FutureProducer<Telemetry>, topic: &str) -> Result<u32, LogError> {
+fn look_up(client: &FutureProducer<Contact>, contact: &Contact, topic: &str) -> Result<u32, LogError> {
     let unknown = || LogError::UnknownTopic { topic: topic.to_owned() };
-    let metadata =
-        client.client().fetch_metadata(Some(topic), ANSWER_WITHIN).map_err(|error| translated(&error, topic))?;
+    let metadata = contact.outcome(client.client().fetch_metadata(Some(topic), ANSWER_WITHIN), topic)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic).ok_or_else(unknown)?;
     if let Some(code) = found.error() {
         return Err(of_code(RDKafkaRespErr::into(code), topic));

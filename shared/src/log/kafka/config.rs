@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use rdkafka::ClientConfig;
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
+use super::security::KafkaSecurity;
 use crate::log::LogError;
 
 /// How to reach a Kafka cluster.
@@ -18,7 +19,9 @@ pub struct KafkaConfig {
     pub group: String,
     /// Copies of the topics that we make; `None` leaves it to the cluster (from Kafka 2.4 on).
     pub replication: Option<u16>,
-    /// Properties for librdkafka, for TLS and SASL above all. What exactness rests on cannot be changed by them.
+    /// What the brokers ask for: TLS, SASL, both or neither. Default neither.
+    pub security: KafkaSecurity,
+    /// Further properties for librdkafka. What exactness rests on cannot be changed by them, nor what `security` sets.
     pub properties: BTreeMap<String, String>,
 }
 
@@ -89,6 +92,7 @@ impl KafkaConfig {
             generation: 1,
             group: "kilowatch".to_owned(),
             replication: None,
+            security: KafkaSecurity::default(),
             properties: BTreeMap::new(),
         }
     }
@@ -104,7 +108,7 @@ impl KafkaConfig {
             .ok_or_else(|| unusable("is not of the form kafka://host:port[,host:port]"))?
             .trim_end_matches('/');
         if brokers.contains('@') {
-            return Err(unusable("holds credentials; give them as sasl.username and sasl.password in the properties"));
+            return Err(unusable("holds credentials; give them as log.security.username and log.security.password"));
         }
         if brokers.contains(['/', '?', '#']) {
             return Err(unusable("may name brokers only; topics belong to streams, and options to the properties"));
@@ -138,7 +142,10 @@ impl KafkaConfig {
     }
 
     pub(super) fn admin(&self) -> ClientConfig {
-        self.client(&[], &[])
+        let mut client = self.client(&[], &[]);
+        // Why a connection was closed is told at this level; the `contact` listens.
+        client.set_log_level(RDKafkaLogLevel::Info);
+        client
     }
 
     fn client(&self, defaults: &[(&str, &str)], rules: &[(&str, &str)]) -> ClientConfig {
@@ -148,6 +155,9 @@ impl KafkaConfig {
             client.set(*key, *value);
         }
         for (key, value) in &self.properties {
+            client.set(key, value);
+        }
+        for (key, value) in self.security.properties() {
             client.set(key, value);
         }
         for (key, value) in EVERY_CLIENT.iter().chain(rules) {
@@ -166,6 +176,7 @@ impl fmt::Debug for KafkaConfig {
             .field("generation", &self.generation)
             .field("group", &self.group)
             .field("replication", &self.replication)
+            .field("security", &self.security)
             .field("properties", &self.properties.keys().collect::<Vec<_>>())
             .finish()
     }
@@ -174,6 +185,7 @@ impl fmt::Debug for KafkaConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::kafka::Tls;
 
     #[test]
     fn a_url_names_brokers_and_nothing_else() {
@@ -203,6 +215,17 @@ mod tests {
         assert_eq!(config.reader().get("fetch.wait.max.ms"), Some("500"));
         assert_eq!(config.reader().get("isolation.level"), Some("read_committed"));
         assert_eq!(config.producer().get("acks"), Some("all"));
+    }
+
+    #[test]
+    fn every_client_is_told_what_the_brokers_ask_for() {
+        let security = KafkaSecurity { tls: Some(Tls { ca_file: Some("ca.pem".into()), client: None }), sasl: None };
+        let mut config = KafkaConfig { security, ..KafkaConfig::new("a:9093") };
+        config.properties.insert("ssl.ca.location".to_owned(), "mine.pem".to_owned());
+        for client in [config.reader(), config.member("grid"), config.producer(), config.admin()] {
+            assert_eq!(client.get("security.protocol"), Some("ssl"));
+            assert_eq!(client.get("ssl.ca.location"), Some("ca.pem"));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::security::{KafkaSecurity, in_our_words};
 use crate::log::LogError;
 
 /// What a code means to a reader or writer of a topic.
@@ -40,10 +41,16 @@ pub(super) fn translated(error: &KafkaError, topic: &str) -> LogError {
     match error {
         // The value of a property may be a secret, and so may the driver's description of what is wrong with it.
         KafkaError::ClientConfig(_, _, key, _) => {
-            LogError::Unusable { reason: format!("librdkafka refuses the property `{key}` or its value") }
+            let setting = KafkaSecurity::setting_of(key).unwrap_or(key);
+            LogError::Unusable { reason: format!("librdkafka refuses the property `{setting}` or its value") }
         }
         KafkaError::ClientCreation(_) | KafkaError::AdminOpCreation(_) | KafkaError::Nul(_) => {
-            LogError::Unusable { reason: error.to_string() }
+            let mut reason = in_our_words(&error.to_string());
+            if reason.contains("log.security.client_key_file") {
+                // OpenSSL says of a wrong password that it found no key.
+                reason.push_str("; check that it is the certificate's key, and log.security.client_key_password");
+            }
+            LogError::Unusable { reason }
         }
         _ => match error.rdkafka_error_code() {
             Some(code) => of_code(code, topic),

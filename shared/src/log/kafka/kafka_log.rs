@@ -35,8 +35,9 @@ impl KafkaLog {
     /// A log on the brokers of `config`, which need not be reachable yet; messages are stamped with `clock`.
     ///
     /// # Errors
-    /// [`LogError::Unusable`] if librdkafka refuses a property.
+    /// [`LogError::Unusable`] if librdkafka refuses a property, or a file of certificates cannot be read.
     pub fn new(config: KafkaConfig, clock: SharedClock) -> Result<Self, LogError> {
+        config.security.check_files()?;
         let (admin, appender) = (Admin::new(&config)?, Appender::new(&config)?);
         Ok(Self { config, clock, admin, appender, readers: Pool::default() })
     }

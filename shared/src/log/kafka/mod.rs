@@ -6,11 +6,13 @@
 //! ends, `kafka_log` is the handle on all of them.
 //!
 //! Kafka does not tell a topic that was deleted and made again from the old one. Whoever does that raises
-//! `generation` in the `config`, which makes the sources (`kafka:<topic>#<generation>`) others.
+//! `generation` in the `config`, which makes the sources (`kafka:<topic>#<generation>`) others. `security` is what the
+//! brokers ask of a client, and `contact` knows what keeps it from them.
 
 mod admin;
 mod buffer;
 mod config;
+mod contact;
 mod error;
 mod group;
 mod kafka_log;
@@ -18,7 +20,9 @@ mod poller;
 mod pool;
 mod producer;
 mod reader;
+mod security;
 mod telemetry;
 
 pub use config::KafkaConfig;
 pub use kafka_log::KafkaLog;
+pub use security::{ClientCertificate, KafkaSecurity, Sasl, SaslMechanism, Tls};

@@ -7,6 +7,8 @@ mod members;
 mod reading;
 mod retention;
 #[cfg(feature = "service-tests")]
+mod secured;
+#[cfg(feature = "service-tests")]
 mod service;
 mod subject;
 mod waiting;
