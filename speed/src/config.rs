@@ -41,8 +41,8 @@ pub struct SpeedConfig {
     /// Detector state is saved at every so many cuts, 1 to 1000. Default 5. A restart replays at most so many segments
     /// of the log. Variable `KILOWATCH_SPEED__STATE_EVERY_CUTS`.
     pub state_every_cuts: u32,
-    /// How often in milliseconds the serving models and the partitions of the topic are asked for, 100 to 600000.
-    /// Default 5000. Variable `KILOWATCH_SPEED__REFRESH_MS`.
+    /// How often in milliseconds the serving models and waiting notifications are asked for, ended tasks are started
+    /// again, and the group is told how far the lake is, 100 to 600000. Default 5000. Variable `KILOWATCH_SPEED__REFRESH_MS`.
     pub refresh_ms: u64,
     /// How long in milliseconds a stop may take before what is left is dropped for a replay, 0 to 600000. Default 20000.
     /// Variable `KILOWATCH_SPEED__STOP_DEADLINE_MS`.
@@ -106,7 +106,7 @@ impl SpeedConfig {
         Duration::from_millis(self.window_ms)
     }
 
-    /// How often pins and partitions are looked at.
+    /// How often what nobody announces is looked at: serving models, waiting notifications, ended tasks.
     #[must_use]
     pub const fn refresh(&self) -> Duration {
         Duration::from_millis(self.refresh_ms)

@@ -152,6 +152,13 @@ struct Board {
     outboxes: BTreeMap<StreamName, OutboxStatus>,
 }
 
+impl Board {
+    fn outbox(&mut self, stream: &StreamName) -> &mut OutboxStatus {
+        let unseen = || OutboxStatus { stream: stream.clone(), entries: 0, trouble: None, failing_since: None };
+        self.outboxes.entry(stream.clone()).or_insert_with(unseen)
+    }
+}
+
 impl StatusBoard {
     pub(crate) fn update(&self, partition: &PartitionId, change: impl FnOnce(&mut PartitionStatus)) {
         let mut board = self.lock();
@@ -191,15 +198,15 @@ impl StatusBoard {
         note(&mut self.lock().logs, stream, trouble);
     }
 
+    /// Notes how many entries wait, before a delivery of them has ended.
+    pub(crate) fn outbox_entries(&self, stream: &StreamName, entries: u64) {
+        self.lock().outbox(stream).entries = entries;
+    }
+
     /// Notes how a look at an outbox ended.
     pub(crate) fn outbox(&self, stream: &StreamName, entries: u64, trouble: Option<String>, now: DateTime<Utc>) {
         let mut board = self.lock();
-        let status = board.outboxes.entry(stream.clone()).or_insert_with(|| OutboxStatus {
-            stream: stream.clone(),
-            entries,
-            trouble: None,
-            failing_since: None,
-        });
+        let status = board.outbox(stream);
         status.entries = entries;
         status.failing_since = trouble.is_some().then(|| status.failing_since.unwrap_or(now));
         status.trouble = trouble;

@@ -107,7 +107,7 @@ pub struct ReplayArgs {
     #[command(flatten)]
     filter: FilterArgs,
     /// Only these, as `list` says.
-    #[arg(value_name = "POSITION")]
+    #[arg(value_name = "POSITION", conflicts_with_all = ["partition", "from", "until", "reason"])]
     positions: Vec<SourcePosition>,
 }
 
@@ -238,7 +238,8 @@ async fn run_replay(args: &ReplayArgs, context: &Context) -> anyhow::Result<Exit
             break;
         }
     }
-    if total.appended > 0 {
+    // What an interrupted replay left in the lake is not published yet either; a roll-up that finds nothing new costs little.
+    if total.appended + total.already_replayed > 0 {
         rollup(&deps, &profile, &RollupRequest { full: false }).await.context("publishing what was replayed")?;
     }
     output::answer(context.json, &total, |total| {

@@ -27,7 +27,8 @@ impl EndingWatch {
 
     /// Whether and how to end, as of now.
     pub(super) fn now(&self) -> Option<Ending> {
-        *self.0.borrow()
+        let said = *self.0.borrow();
+        said.or_else(|| self.0.has_changed().is_err().then_some(Ending::Lost))
     }
 
     /// Waits until it is said. Without a supervisor nobody speaks for the partition any more.

@@ -244,7 +244,11 @@ impl PartitionTask {
             let now = self.context.clock.now();
             telemetry::batch_applied(self.worker.partition(), report, took, now);
             self.context.board.update(self.worker.partition(), |status| status.last_batch_at = Some(now));
-            self.segment_opened.get_or_insert(now);
+        }
+        // Offsets without a message, as those of an aborted transaction, need a cut as well: else L stays below them for
+        // good, and retention passes it.
+        if !report.span.is_empty() {
+            self.segment_opened.get_or_insert(self.context.clock.now());
         }
         if !report.effects.outbox.is_empty() {
             self.context.outbox_wake.notify_one();

@@ -36,7 +36,7 @@ pub struct SpeedDeps {
     pub clock: SharedClock,
 }
 
-/// One member: it takes every partition of its streams' topics.
+/// One member: it works on the partitions that the groups of its streams' topics give it.
 #[derive(Debug)]
 pub struct SpeedLayer {
     doors: Arc<Doors>,

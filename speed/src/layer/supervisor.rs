@@ -69,11 +69,11 @@ impl Supervisor {
         let (pins_sender, pins) = watch::channel(pins);
         let (closes, requests) = mpsc::channel(CLOSE_QUEUE_PARTS);
         let give_up = CancellationToken::new();
-        let closer = tokio::spawn(closer::run(Arc::clone(&self.doors), requests, give_up.clone()));
+        let mut closer = tokio::spawn(closer::run(Arc::clone(&self.doors), requests, give_up.clone()));
 
         let wake = Arc::new(Notify::new());
         let outbox_stop = CancellationToken::new();
-        let dispatcher = self.dispatcher(&wake).map(|dispatcher| tokio::spawn(dispatcher.run(outbox_stop.clone())));
+        let mut dispatcher = self.dispatcher(&wake).map(|dispatcher| tokio::spawn(dispatcher.run(outbox_stop.clone())));
         let context = StreamContext {
             doors: Arc::clone(&self.doors),
             config: Arc::clone(&self.config),
@@ -85,23 +85,26 @@ impl Supervisor {
         };
         let mut running = Partitions::new();
         // A neighbour that hangs must keep neither a stop nor a revoke from being noticed.
-        let membership = tokio::select! {
-            membership = self.follow_the_group(&mut running, &context) => membership,
+        let followed = tokio::select! {
+            membership = self.follow_the_group(&mut running, &context) => Ok(membership),
             never = watch.follow(self.config.refresh(), &pins_sender) => match never {},
             never = self.watch_the_log() => match never {},
+            error = ended_alone("closer", Some(&mut closer)) => Err(error),
+            error = ended_alone("dispatcher of the outbox", dispatcher.as_mut()) => Err(error),
         };
         drop(context);
         let deadline = Instant::now() + self.config.stop_deadline();
         self.stop_in_order(running, deadline).await;
         outbox_stop.cancel();
-        if let Some(mut dispatcher) = dispatcher
-            && timeout_at(deadline, &mut dispatcher).await.is_err()
+        if let Some(dispatcher) = &mut dispatcher
+            && !dispatcher.is_finished()
+            && timeout_at(deadline, &mut *dispatcher).await.is_err()
         {
             tracing::info!(stream = %self.profile.name, "a stop left entries in the outbox for the next member");
             dispatcher.abort();
         }
         give_up.cancel();
-        if let Some(membership) = membership {
+        if let Some(membership) = followed? {
             membership.tell(&self.closed());
             membership.leave().await;
         }
@@ -213,6 +216,8 @@ impl Supervisor {
     /// Starts the task of a partition.
     fn begin(&self, running: &mut Partitions, partition: PartitionId, context: &StreamContext) {
         let (end, ending) = EndingWatch::pair();
+        // On the board from now on: a partition that is not claimed yet is not caught up.
+        self.board.update(&partition, |_| {});
         let (doors, config) = (Arc::clone(&self.doors), Arc::clone(&self.config));
         let worker = PartitionWorker::new(doors, config, partition.clone(), context.pins.borrow().clone());
         let task = PartitionTask::new(worker, context.clone(), ending);
@@ -267,4 +272,11 @@ impl Supervisor {
     fn closed(&self) -> BTreeMap<SourcePartition, Offset> {
         self.board.closed(&self.profile.name)
     }
+}
+
+/// Completes with an error once a task has ended by itself, which it does only by a bug. What is not there never ends.
+async fn ended_alone(name: &str, task: Option<&mut JoinHandle<()>>) -> SpeedError {
+    let Some(task) = task else { return std::future::pending().await };
+    let why = task.await.err().map_or_else(|| "it returned".to_owned(), |panicked| panicked.to_string());
+    SpeedError::Ended { reason: format!("the {name}: {why}") }
 }

@@ -94,32 +94,41 @@ impl Dispatcher {
     async fn deliver_all(&mut self) -> Result<(), DeliveryError> {
         let mut waiting = self.outbox.views.outbox_backlogs(&self.stream).await?;
         self.count(&waiting);
+        // A partition whose entries do not go must not keep those of the others.
+        let mut first_error = None;
         for backlog in &mut waiting {
-            if !self.has_lease(&backlog.partition).await? {
-                continue;
-            }
-            while let Some(delivered) = self.deliver_some(&backlog.partition).await? {
-                backlog.entries = backlog.entries.saturating_sub(delivered);
-                if !self.has_lease(&backlog.partition).await? {
-                    break;
-                }
+            if let Err(error) = self.deliver_partition(backlog).await {
+                first_error.get_or_insert(error);
             }
         }
         self.count(&waiting);
-        self.board.outbox(&self.stream, self.entries, None, self.clock.now());
+        match first_error {
+            Some(error) => Err(error),
+            None => {
+                self.board.outbox(&self.stream, self.entries, None, self.clock.now());
+                Ok(())
+            }
+        }
+    }
+
+    /// Delivers what was counted; what comes meanwhile waits until the other partitions had their turn.
+    async fn deliver_partition(&mut self, backlog: &mut OutboxBacklog) -> Result<(), DeliveryError> {
+        while backlog.entries > 0 && self.has_lease(&backlog.partition).await? {
+            let delivered = self.deliver_some(&backlog.partition).await?;
+            backlog.entries = if delivered == 0 { 0 } else { backlog.entries.saturating_sub(delivered) };
+        }
         Ok(())
     }
 
-    /// How many entries went; `None` if there are none.
-    async fn deliver_some(&self, partition: &PartitionId) -> Result<Option<u64>, DeliveryError> {
+    /// How many entries went.
+    async fn deliver_some(&self, partition: &PartitionId) -> Result<u64, DeliveryError> {
         let entries = self.outbox.views.outbox_entries(partition, ENTRIES_AT_ONCE, BYTES_AT_ONCE).await?;
-        if entries.is_empty() {
-            return Ok(None);
+        if !entries.is_empty() {
+            self.outbox.sink.deliver(&entries).await?;
+            self.outbox.views.acknowledge_outbox(partition, &entries).await?;
+            telemetry::outbox_delivered(&self.stream, entries.len());
         }
-        self.outbox.sink.deliver(&entries).await?;
-        self.outbox.views.acknowledge_outbox(partition, &entries).await?;
-        telemetry::outbox_delivered(&self.stream, entries.len());
-        Ok(Some(entries.len() as u64))
+        Ok(entries.len() as u64)
     }
 
     async fn has_lease(&mut self, partition: &PartitionId) -> Result<bool, ViewsError> {
@@ -148,6 +157,7 @@ impl Dispatcher {
 
     fn count(&mut self, waiting: &[OutboxBacklog]) {
         self.entries = waiting.iter().map(|backlog| backlog.entries).sum();
+        self.board.outbox_entries(&self.stream, self.entries);
         telemetry::outbox_entries(&self.stream, self.entries);
     }
 }

@@ -23,6 +23,8 @@ pub const REASON_HEADER: &str = "kilowatch-reason";
 pub const SEEN_AT_HEADER: &str = "kilowatch-seen-at";
 /// Header in the place of a payload that is larger than a topic takes: its length in bytes.
 pub const LEFT_OUT_HEADER: &str = "kilowatch-payload-bytes";
+/// The same of a key.
+pub const KEY_LEFT_OUT_HEADER: &str = "kilowatch-key-bytes";
 
 /// Kafka's producers and topics take messages of about 1,000,000 bytes by default; this leaves room for what we add. A
 /// longer message stays in the lake alone, and whoever listens is told of it without its bytes.
@@ -101,12 +103,17 @@ pub fn of_dead_letter(profile: &StreamProfile, letter: &DeadLetter, record: &Log
     let mut headers = headers(&profile.name, position);
     headers.push((REASON_HEADER.to_owned(), letter.reason.clone()));
     headers.push((SEEN_AT_HEADER.to_owned(), rfc3339(letter.seen_at)));
-    let mut payload = record.payload.clone();
-    if let Some(left_out) = payload.take_if(|payload| payload.len() > MAX_ORIGINAL_BYTES) {
+    // Brokers measure key and payload together.
+    let (mut key, mut payload) = (letter.key.clone(), record.payload.clone());
+    if let Some(left_out) = key.take_if(|key| key.len() > MAX_ORIGINAL_BYTES) {
+        headers.push((KEY_LEFT_OUT_HEADER.to_owned(), left_out.len().to_string()));
+    }
+    let room = MAX_ORIGINAL_BYTES - key.as_ref().map_or(0, Bytes::len);
+    if let Some(left_out) = payload.take_if(|payload| payload.len() > room) {
         headers.push((LEFT_OUT_HEADER.to_owned(), left_out.len().to_string()));
     }
     let topic = profile.dead_letters_topic().into_owned();
-    OutboxEntry { position: letter.position.clone(), id, topic, key: letter.key.clone(), payload, headers }
+    OutboxEntry { position: letter.position.clone(), id, topic, key, payload, headers }
 }
 
 fn headers(stream: &StreamName, position: String) -> Vec<(String, String)> {
@@ -240,16 +247,37 @@ mod tests {
         assert!(body["score"].is_null() && body["deviation"].is_null(), "{body}");
     }
 
+    #[test]
+    fn a_key_counts_for_what_a_message_may_hold() {
+        let with_key = |key: usize, payload: usize| {
+            let record = LogRecord { key: Some(vec![b'k'; key].into()), ..record(Some(vec![b'p'; payload])) };
+            let entry = of_dead_letter(&profile(), &letter_of(&record), &record);
+            (
+                entry.key.is_some(),
+                entry.payload.is_some(),
+                entry.headers.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(),
+            )
+        };
+        assert!(with_key(10, MAX_ORIGINAL_BYTES - 10).1);
+        let (key, payload, headers) = with_key(120_000, 890_000);
+        assert!(key && !payload && headers.contains(&LEFT_OUT_HEADER.to_owned()), "{headers:?}");
+        let (key, payload, headers) = with_key(MAX_ORIGINAL_BYTES + 1, 10);
+        assert!(!key && payload && headers.contains(&KEY_LEFT_OUT_HEADER.to_owned()), "{headers:?}");
+    }
+
     fn letter(payload: Option<Vec<u8>>) -> OutboxEntry {
         let record = record(payload);
-        let letter = DeadLetter {
+        of_dead_letter(&profile(), &letter_of(&record), &record)
+    }
+
+    fn letter_of(record: &LogRecord) -> DeadLetter {
+        DeadLetter {
             position: position(),
             key: record.key.clone(),
             raw: record.payload.clone().unwrap_or_default(),
             reason: "it is not a reading".to_owned(),
             seen_at: DateTime::UNIX_EPOCH,
-        };
-        of_dead_letter(&profile(), &letter, &record)
+        }
     }
 
     #[test]

@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::Context as _;
 use chrono::Utc;
-use kilowatch_shared::log::{NewRecord, SharedLog};
+use kilowatch_shared::{
+    log::{LogError, NewRecord, SharedLog},
+    retry::{Backoff, RetryHint},
+};
 use kilowatch_speed::simulate::Simulator;
 use tokio_util::sync::CancellationToken;
 
@@ -37,9 +40,7 @@ pub enum Sink {
 impl Sink {
     async fn send(&mut self, records: &[NewRecord]) -> anyhow::Result<()> {
         match self {
-            Self::Log { log, topic } => {
-                log.append(topic, records).await.context("appending simulated readings")?;
-            }
+            Self::Log { log, topic } => append(log, topic, records).await.context("appending simulated readings")?,
             Self::Stdout(out) => {
                 for payload in records.iter().filter_map(|record| record.payload.as_ref()) {
                     out.write_all(payload).and_then(|()| out.write_all(b"\n")).map_err(exit::writing)?;
@@ -48,6 +49,22 @@ impl Sink {
             }
         }
         Ok(())
+    }
+}
+
+/// Devices wait for a log that is away, however long it takes.
+async fn append(log: &SharedLog, topic: &str, records: &[NewRecord]) -> Result<(), LogError> {
+    let mut delays = Backoff::patient().delays();
+    loop {
+        match log.append(topic, records).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.retry_hint() == RetryHint::WithBackoff => {
+                let pause = delays.next().unwrap_or_default();
+                tracing::warn!(%error, retry_ms = pause.as_millis(), "simulated readings wait for the log");
+                tokio::time::sleep(pause).await;
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -85,7 +102,7 @@ pub async fn produce(
             sent += 1;
         }
         if !records.is_empty() {
-            sink.send(&records).await?;
+            tokio::select! { sent = sink.send(&records) => sent?, () = stop.cancelled() => break }
         }
     }
     Ok(())

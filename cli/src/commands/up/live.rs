@@ -73,8 +73,11 @@ pub async fn trim_log(
         let trimmed = async {
             let held = lake.snapshot(&profile.name, LakeTable::Readings).await?;
             let mut dropped = 0;
-            for (partition, closed) in &held.closed {
-                dropped += log.trim(partition, *closed, before).await?;
+            // The lake may also hold partitions of a log that the stream came from before.
+            for partition in log.partitions(&profile.topic).await? {
+                if let Some(closed) = held.closed.get(&partition) {
+                    dropped += log.trim(&partition, *closed, before).await?;
+                }
             }
             anyhow::Ok(dropped)
         };

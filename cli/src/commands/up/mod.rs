@@ -35,8 +35,9 @@ use crate::{
     stores::{self, Stores},
 };
 
-/// A stop that takes longer than this is cut off; what was not committed is found again at the next start.
-const STOP_DEADLINE: Duration = Duration::from_secs(20);
+/// What the group and the others get, after speed's own deadline, until a stop is cut off. What was not committed is found
+/// again at the next start.
+const STOP_MARGIN: Duration = Duration::from_secs(10);
 
 /// Arguments of `up`.
 #[derive(Debug, Args)]
@@ -51,7 +52,7 @@ pub struct UpArgs {
     /// The meter of a history that names none, and of a simulated household [default: meter-0001].
     #[arg(long)]
     device: Option<DeviceId>,
-    /// Waits for readings from outside: no simulated history, no simulated devices. A stream of your own has none anyway.
+    /// Waits for readings from outside: no simulated history, no simulated devices. A stream of your own needs this flag.
     #[arg(long)]
     no_simulator: bool,
     /// Readings a second of all simulated devices together [default: the stream's own].
@@ -143,7 +144,8 @@ async fn run_layers(
         }
     }
     layers_stop.cancel();
-    let drained = tokio::time::timeout(STOP_DEADLINE, async {
+    let deadline = context.settings.speed.stop_deadline() + STOP_MARGIN;
+    let drained = tokio::time::timeout(deadline, async {
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = flatten(ended) {
                 outcome = Err(error);
@@ -152,7 +154,7 @@ async fn run_layers(
     });
     if drained.await.is_err() {
         tracing::warn!(
-            deadline_secs = STOP_DEADLINE.as_secs(),
+            deadline_secs = deadline.as_secs(),
             tasks.left = tasks.len(),
             "the stop took too long; the rest is replayed at the next start"
         );
