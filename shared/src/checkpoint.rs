@@ -42,7 +42,8 @@ pub struct Pins {
     pub decoder_version: u32,
     /// Version of the kernels ([`crate::detect::KERNELS_VERSION`] at the time).
     pub kernels_version: u32,
-    /// The whole profile: how to decode, and which detectors judge with which configuration.
+    /// The profile: how to decode, and which detectors judge with which configuration. What a simulator injects is left
+    /// out, since no judgement hangs on it.
     pub profile: StreamProfile,
     /// The model that each learned detector uses, by the detector's name. A detector without one stays silent.
     pub models: BTreeMap<String, ModelId>,
@@ -55,7 +56,7 @@ impl Pins {
         Self {
             decoder_version: crate::stream::DECODER_VERSION,
             kernels_version: crate::detect::KERNELS_VERSION,
-            profile: profile.clone(),
+            profile: StreamProfile { injection: None, ..profile.clone() },
             models,
         }
     }

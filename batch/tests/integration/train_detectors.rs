@@ -46,6 +46,8 @@ fn centres(features: &[&str]) -> KernelConfig {
         features: features.iter().map(|&feature| feature.to_owned()).collect(),
         clusters: 3,
         alarm_quantile: 0.95,
+        trim_share: 0.0,
+        fence: None,
         train_window_days: None,
     })
 }

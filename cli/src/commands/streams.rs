@@ -4,7 +4,12 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use kilowatch_shared::{position::StreamName, stream::StreamProfile, wording::counted};
+use kilowatch_shared::{
+    position::StreamName,
+    stream::{ProfileError, StreamProfile},
+    wording::counted,
+};
+use kilowatch_speed::simulate::SimulatedStream;
 
 use crate::{context::Context, output};
 
@@ -48,6 +53,10 @@ impl StreamsCommand {
                 let name = file.display().to_string();
                 let text = std::fs::read_to_string(&file).with_context(|| format!("reading {name}"))?;
                 let profile = StreamProfile::parse(&text, &name)?;
+                let injected = SimulatedStream::find(profile.name.as_str()).map(|known| known.problems(&profile));
+                if let Some(problems) = injected.filter(|problems| !problems.is_empty()) {
+                    return Err(ProfileError::Invalid { origin: name, problems }.into());
+                }
                 output::answer(context.json, &profile, |p| {
                     format!(
                         "{name}: stream `{}` is fine: {}, {}",

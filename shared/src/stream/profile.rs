@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::fields;
+use super::{fields, injection::InjectionConfig};
 use crate::{
     detect::{DetectorConfig, detector_problems},
     log::check_name,
@@ -73,6 +73,9 @@ pub struct StreamProfile {
     /// What is forecast, if anything.
     #[serde(default)]
     pub forecast: Option<ForecastConfig>,
+    /// What the stream's simulator injects; without it, nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub injection: Option<InjectionConfig>,
 }
 
 const fn one() -> u32 {
@@ -269,6 +272,7 @@ impl StreamProfile {
             );
         }
         problems.extend(detector_problems(self));
+        problems.extend(self.injection.iter().flat_map(InjectionConfig::problems));
         problems
     }
 }

@@ -1,7 +1,10 @@
 //! Which streams can be simulated, by how many devices, at which pace and with how much history.
 
 use chrono::TimeDelta;
-use kilowatch_shared::{position::DeviceId, stream::StreamProfile};
+use kilowatch_shared::{
+    position::DeviceId,
+    stream::{InjectedKind, StreamProfile},
+};
 
 use super::{
     Injection, Simulator,
@@ -9,7 +12,6 @@ use super::{
     fleet::Fleet,
     grid::{self, GridMeter},
     household::{self, HouseholdOptions, HouseholdSimulator},
-    injector::InjectedKind,
     power_plant::{self, Plant},
     sensor::{self, Sensor},
 };
@@ -18,14 +20,12 @@ use super::{
 pub const MAX_DEVICES: u32 = 1_000_000;
 
 /// A file of history that models are trained on.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrainingSet {
     /// Readings of all devices together.
     pub rows: u64,
     /// Event time between two readings of a device.
     pub interval: TimeDelta,
-    /// Share of the readings that carry an injected anomaly.
-    pub anomaly_share: f64,
 }
 
 /// How a built-in stream is simulated.
@@ -37,14 +37,12 @@ pub struct SimulatedStream {
     pub devices: u32,
     /// Seconds between two readings of a device, live.
     pub live_interval_secs: f64,
-    /// Share of live readings that carry an injected anomaly.
-    pub anomaly_share: f64,
     /// What its learned detectors are trained on; a stream without any has none.
     pub training: Option<TrainingSet>,
     /// How much of the history comes through the log, so that the live layer has something to judge at once.
     pub back_dated: TimeDelta,
-    /// What is injected: shares, lengths and sizes.
-    pub injects: &'static [InjectedKind],
+    /// The kinds of anomalies that it can inject; the profile says how often, how long and how large.
+    pub effects: &'static [&'static str],
     open: fn(&SimulationOptions, u32) -> Box<dyn Simulator>,
 }
 
@@ -61,13 +59,16 @@ pub struct SimulationOptions {
     pub device: Option<DeviceId>,
     /// Minutes that the devices' clocks are east of UTC.
     pub utc_offset_minutes: i32,
+    /// The kinds of anomalies that are injected.
+    pub kinds: Vec<InjectedKind>,
 }
 
 impl SimulationOptions {
     /// The devices of a stream as it usually is.
     #[must_use]
-    pub const fn new(profile: &StreamProfile, seed: u64, injection: Injection) -> Self {
-        Self { seed, injection, devices: None, device: None, utc_offset_minutes: profile.utc_offset_minutes }
+    pub fn new(profile: &StreamProfile, seed: u64, injection: Injection) -> Self {
+        let kinds = profile.injection.as_ref().map(|injected| injected.kinds.clone()).unwrap_or_default();
+        Self { seed, injection, devices: None, device: None, utc_offset_minutes: profile.utc_offset_minutes, kinds }
     }
 }
 
@@ -83,6 +84,19 @@ impl SimulatedStream {
         STREAMS.iter()
     }
 
+    /// What of a profile's injection its simulator cannot do, one line a problem.
+    #[must_use]
+    pub fn problems(&self, profile: &StreamProfile) -> Vec<String> {
+        let kinds = profile.injection.iter().flat_map(|injected| &injected.kinds);
+        let unknown = kinds.filter(|kind| !self.effects.contains(&kind.name.as_str()));
+        unknown
+            .map(|kind| {
+                let (name, stream, known) = (&kind.name, self.stream, self.effects.join(", "));
+                format!("injection.kinds: the simulator of `{stream}` knows no `{name}`; it knows {known}")
+            })
+            .collect()
+    }
+
     /// Its producer.
     #[must_use]
     pub fn open(&self, options: &SimulationOptions) -> Box<dyn Simulator> {
@@ -95,11 +109,10 @@ const STREAMS: [SimulatedStream; 5] = [
         stream: "household",
         devices: 1,
         live_interval_secs: 1.0,
-        anomaly_share: 0.05,
         // A year in the UCI format, which `household::write_uci` writes.
         training: None,
         back_dated: TimeDelta::days(1),
-        injects: &household::KINDS,
+        effects: &household::EFFECTS,
         open: |options, devices| {
             let simulated = HouseholdOptions {
                 injection: options.injection,
@@ -110,7 +123,7 @@ const STREAMS: [SimulatedStream; 5] = [
                 Some(device) if devices == 1 => Some(device.clone()),
                 _ => DeviceId::parse(&format!("meter-{:04}", number + 1)).ok(),
             };
-            let meter = |number| Some(HouseholdSimulator::new(named(number)?, options.seed, simulated));
+            let meter = |number| Some(HouseholdSimulator::new(named(number)?, options.seed, simulated, &options.kinds));
             Box::new(Fleet::new((0..devices).filter_map(meter).collect()))
         },
     },
@@ -118,53 +131,38 @@ const STREAMS: [SimulatedStream; 5] = [
         stream: "power-plant",
         devices: 8,
         live_interval_secs: 1.0,
-        anomaly_share: 0.03,
         // A year of quarter hours of eight plants: a forest that has not seen every season flags the others.
-        training: Some(TrainingSet { rows: 280_320, interval: TimeDelta::minutes(15), anomaly_share: 0.01 }),
+        training: Some(TrainingSet { rows: 280_320, interval: TimeDelta::minutes(15) }),
         back_dated: TimeDelta::days(3),
-        injects: &power_plant::KINDS,
-        open: |options, devices| {
-            Box::new(Fleet::new((0..devices).map(|n| Plant::new(n, options.seed, options.injection)).collect()))
-        },
+        effects: &power_plant::EFFECTS,
+        open: |options, devices| Box::new(Fleet::new((0..devices).map(|n| Plant::new(n, options)).collect())),
     },
     SimulatedStream {
         stream: "campus",
         devices: 3 * campus::FLOORS,
         live_interval_secs: 1.0,
-        anomaly_share: 0.05,
-        // Five days and nights of fifteen floors. One reading in twenty is anomalous, so that the quantile 0.95 of the
-        // distances lies between the normal readings and the others.
-        training: Some(TrainingSet { rows: 200_000, interval: TimeDelta::seconds(30), anomaly_share: 0.05 }),
+        // Five days and nights of fifteen floors.
+        training: Some(TrainingSet { rows: 200_000, interval: TimeDelta::seconds(30) }),
         back_dated: TimeDelta::minutes(30),
-        injects: &campus::KINDS,
-        open: |options, devices| {
-            let floor = |n| Floor::new(n, options.seed, options.injection, options.utc_offset_minutes);
-            Box::new(Fleet::new((0..devices).map(floor).collect()))
-        },
+        effects: &campus::EFFECTS,
+        open: |options, devices| Box::new(Fleet::new((0..devices).map(|n| Floor::new(n, options)).collect())),
     },
     SimulatedStream {
         stream: "sensor",
         devices: 5,
         live_interval_secs: 10.0,
-        anomaly_share: 0.05,
         training: None,
         back_dated: TimeDelta::days(1),
-        injects: &sensor::KINDS,
-        open: |options, devices| {
-            let sensor = |n| Sensor::new(n + 1, options.seed, options.injection);
-            Box::new(Fleet::new((0..devices).map(sensor).collect()))
-        },
+        effects: &sensor::EFFECTS,
+        open: |options, devices| Box::new(Fleet::new((0..devices).map(|n| Sensor::new(n + 1, options)).collect())),
     },
     SimulatedStream {
         stream: "grid",
         devices: 100,
         live_interval_secs: 10.0,
-        anomaly_share: 0.01,
         training: None,
         back_dated: TimeDelta::hours(2),
-        injects: &grid::KINDS,
-        open: |options, devices| {
-            Box::new(Fleet::new((0..devices).map(|n| GridMeter::new(n, options.seed, options.injection)).collect()))
-        },
+        effects: &grid::EFFECTS,
+        open: |options, devices| Box::new(Fleet::new((0..devices).map(|n| GridMeter::new(n, options)).collect())),
     },
 ];

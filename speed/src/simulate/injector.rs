@@ -1,5 +1,6 @@
 //! When anomalies are injected, for how long, and how large: episodes, the same for every simulated stream.
 
+use kilowatch_shared::stream::{InjectedKind, StreamProfile};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -16,6 +17,18 @@ impl Injection {
     /// Nothing at all.
     pub const NONE: Self = Self { share: 0.0, factor: 1.0 };
 
+    /// What the profile says of live readings.
+    #[must_use]
+    pub fn live(profile: &StreamProfile) -> Self {
+        Self::of_share(profile.injection.as_ref().map_or(0.0, |injected| injected.share))
+    }
+
+    /// What the profile says of the readings that models are trained on.
+    #[must_use]
+    pub fn training(profile: &StreamProfile) -> Self {
+        Self::of_share(profile.injection.as_ref().map_or(0.0, |injected| injected.training_share))
+    }
+
     /// This share of readings at the profile's own sizes.
     #[must_use]
     pub const fn of_share(share: f64) -> Self {
@@ -23,39 +36,13 @@ impl Injection {
     }
 }
 
-/// A kind of anomaly that a simulator injects.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct InjectedKind {
-    /// The name that travels as ground truth.
-    pub name: &'static str,
-    /// Episodes of this kind among all.
-    pub episode_share: f64,
-    /// Readings of the shortest episode.
-    pub least_readings: u32,
-    /// Readings of an episode on average; the longest has four times as many.
-    pub mean_readings: f64,
-    /// Least and largest size, uniformly drawn for each episode. The unit stands where the kind is declared.
-    pub size: (f64, f64),
-}
-
-impl InjectedKind {
-    pub(super) const fn new(
-        name: &'static str,
-        episode_share: f64,
-        least_readings: u32,
-        mean_readings: f64,
-        size: (f64, f64),
-    ) -> Self {
-        Self { name, episode_share, least_readings, mean_readings, size }
-    }
-}
-
 /// What is done to one reading.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Injected {
-    /// Its place among the kinds.
+    /// Its place among the effects of the simulator.
     pub index: usize,
-    pub kind: &'static InjectedKind,
+    /// The name that travels as ground truth.
+    pub name: &'static str,
     /// How large, times the factor.
     pub size: f64,
     /// Whether this reading is the episode's first.
@@ -65,7 +52,7 @@ pub(super) struct Injected {
 /// Injects episodes so that a share of all readings is anomalous.
 #[derive(Debug, Clone)]
 pub(super) struct Injector {
-    kinds: &'static [InjectedKind],
+    kinds: Vec<Kind>,
     factor: f64,
     /// Chance that an episode begins at a reading outside of one.
     start_chance: f64,
@@ -73,12 +60,27 @@ pub(super) struct Injector {
     episode: Option<(Injected, u32)>,
 }
 
+/// A kind of the profile beside the effect of the simulator that has its name.
+#[derive(Debug, Clone)]
+struct Kind {
+    index: usize,
+    name: &'static str,
+    declared: InjectedKind,
+}
+
 impl Injector {
+    /// Injects those of `kinds` that are among the `effects` that a simulator can have on a reading.
+    ///
     /// Episodes of mean length m begin at share / ((1 - share) * m).
-    pub(super) fn new(kinds: &'static [InjectedKind], injection: Injection) -> Self {
-        let mean: f64 = kinds.iter().map(|kind| kind.episode_share * kind.mean_readings).sum();
+    pub(super) fn new(effects: &'static [&'static str], kinds: &[InjectedKind], injection: Injection) -> Self {
+        let known = |declared: &InjectedKind| {
+            let index = effects.iter().position(|effect| *effect == declared.name)?;
+            Some(Kind { index, name: effects[index], declared: declared.clone() })
+        };
+        let kinds: Vec<Kind> = kinds.iter().filter_map(known).collect();
+        let mean: f64 = kinds.iter().map(|kind| kind.declared.episode_share * kind.declared.mean_readings).sum();
         let share = injection.share.clamp(0.0, 0.9);
-        let start_chance = (share / ((1.0 - share) * mean)).min(1.0);
+        let start_chance = if mean > 0.0 { (share / ((1.0 - share) * mean)).min(1.0) } else { 0.0 };
         Self { kinds, factor: injection.factor, start_chance, episode: None }
     }
 
@@ -102,24 +104,25 @@ impl Injector {
 
     fn begin(&self, rng: &mut ChaCha8Rng) -> Option<(Injected, u32)> {
         let mut place = rng.random::<f64>();
-        let mut index = 0;
-        for (candidate, kind) in self.kinds.iter().enumerate() {
-            index = candidate;
-            place -= kind.episode_share;
+        let mut chosen = None;
+        for candidate in &self.kinds {
+            chosen = Some(candidate);
+            place -= candidate.declared.episode_share;
             if place < 0.0 {
                 break;
             }
         }
-        let kind = self.kinds.get(index)?;
+        let Kind { index, name, declared } = chosen?;
         // Geometric lengths from the least on, cut at four means.
-        let going_on = 1.0 - 1.0 / (kind.mean_readings - f64::from(kind.least_readings) + 1.0);
-        let longest = (4.0 * kind.mean_readings) as u32;
-        let mut readings = kind.least_readings.max(1);
+        let going_on = 1.0 - 1.0 / (declared.mean_readings - f64::from(declared.least_readings) + 1.0);
+        let longest = (4.0 * declared.mean_readings) as u32;
+        let mut readings = declared.least_readings.max(1);
         while readings < longest && rng.random_bool(going_on) {
             readings += 1;
         }
-        let size = (kind.size.0 + (kind.size.1 - kind.size.0) * rng.random::<f64>()) * self.factor;
-        Some((Injected { index, kind, size, begins: true }, readings))
+        let [least, most] = declared.size;
+        let size = (least + (most - least) * rng.random::<f64>()) * self.factor;
+        Some((Injected { index: *index, name, size, begins: true }, readings))
     }
 }
 
@@ -129,11 +132,23 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [InjectedKind; 2] =
-        [InjectedKind::new("long", 0.25, 5, 20.0, (2.0, 4.0)), InjectedKind::new("short", 0.75, 1, 4.0, (10.0, 20.0))];
+    /// The effects in another order than the kinds, and one that the profile does not ask for.
+    const EFFECTS: [&str; 3] = ["short", "never", "long"];
+
+    fn kinds() -> [InjectedKind; 2] {
+        let kind = |name: &str, episode_share, least_readings, mean_readings, size| InjectedKind {
+            name: name.to_owned(),
+            episode_share,
+            least_readings,
+            mean_readings,
+            size,
+            size_unit: "V".to_owned(),
+        };
+        [kind("long", 0.25, 5, 20.0, [2.0, 4.0]), kind("short", 0.75, 1, 4.0, [10.0, 20.0])]
+    }
 
     fn run(injection: Injection, readings: usize) -> Vec<Option<Injected>> {
-        let (mut injector, mut rng) = (Injector::new(&KINDS, injection), ChaCha8Rng::seed_from_u64(3));
+        let (mut injector, mut rng) = (Injector::new(&EFFECTS, &kinds(), injection), ChaCha8Rng::seed_from_u64(3));
         (0..readings).map(|_| injector.step(&mut rng)).collect()
     }
 
@@ -143,12 +158,13 @@ mod tests {
         let injected: Vec<&Injected> = readings.iter().flatten().collect();
         let share = injected.len() as f64 / readings.len() as f64;
         assert!((0.09..0.11).contains(&share), "{share}");
-        for kind in &KINDS {
-            let of_kind: Vec<_> = injected.iter().filter(|one| one.kind == kind).collect();
+        for kind in kinds() {
+            let of_kind: Vec<_> = injected.iter().filter(|one| one.name == kind.name).collect();
             let episodes = of_kind.iter().filter(|one| one.begins).count();
             let mean = of_kind.len() as f64 / episodes as f64;
             assert!((0.85..1.1).contains(&(mean / kind.mean_readings)), "{}: {mean}", kind.name);
-            assert!(of_kind.iter().all(|one| (kind.size.0..=kind.size.1).contains(&one.size)));
+            assert!(of_kind.iter().all(|one| (kind.size[0]..=kind.size[1]).contains(&one.size)));
+            assert!(of_kind.iter().all(|one| EFFECTS[one.index] == kind.name));
         }
     }
 
@@ -163,7 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_injected_at_a_share_of_zero() {
+    fn nothing_is_injected_at_a_share_of_zero_or_without_a_kind() {
         assert!(run(Injection::NONE, 10_000).iter().all(Option::is_none));
+        let mut injector = Injector::new(&EFFECTS, &[], Injection::of_share(0.5));
+        assert!((0..10_000).all(|_| injector.step(&mut ChaCha8Rng::seed_from_u64(3)).is_none()));
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! What the folders share: `injector` draws the episodes, `noise` and `steps` carry a device from one reading to the
 //! next, `record` makes the message, `fleet` lets several devices take turns, and [`csv`] writes them as a file.
+//! [`quality`] counts how much of it detectors find, and [`trial`] lets those of a profile learn and judge.
 
 mod campus;
 pub mod catalog;
@@ -21,6 +22,7 @@ pub mod quality;
 mod record;
 mod sensor;
 mod steps;
+pub mod trial;
 
 use std::fmt;
 
@@ -29,7 +31,7 @@ use kilowatch_shared::log::NewRecord;
 
 pub use catalog::{SimulatedStream, SimulationOptions};
 pub use household::{HouseholdOptions, HouseholdSimulator, InjectedAnomaly, SimulatedReading, UciRowCounts};
-pub use injector::{InjectedKind, Injection};
+pub use injector::Injection;
 
 /// A stream's producer.
 pub trait Simulator: fmt::Debug + Send {

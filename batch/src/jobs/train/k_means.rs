@@ -14,7 +14,7 @@ const ROWS: usize = 50_000;
 
 /// Places them.
 pub(super) fn learn(config: &KMeansConfig, sample: &[FeatureValues], seed: u64) -> Result<Learned, TrainError> {
-    let params = KMeansParams::new(config.clusters, config.alarm_quantile);
+    let params = KMeansParams::of(config);
     let rows: Vec<FeatureValues> = sample.iter().step_by(sample.len().div_ceil(ROWS).max(1)).copied().collect();
     let model = train(&config.features, &rows, params, seed)?;
     let findings = named([
@@ -23,6 +23,8 @@ pub(super) fn learn(config: &KMeansConfig, sample: &[FeatureValues], seed: u64) 
         ("centres", model.centres().into()),
         ("threshold", model.threshold().into()),
         ("restarts", params.restarts.into()),
+        ("trim_share", params.trim_share.into()),
+        ("fence", params.fence.into()),
     ]);
     Ok(Learned {
         bytes: model.to_bytes()?,

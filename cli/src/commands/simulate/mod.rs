@@ -71,10 +71,10 @@ pub struct SimulateArgs {
     /// Readings a second of all devices together; back-dated the default is full speed.
     #[arg(long, value_parser = arguments::rate)]
     rate: Option<f64>,
-    /// Share of readings that carry an injected anomaly, 0 to 0.5 [default: the stream's own].
+    /// Share of readings that carry an injected anomaly, 0 to 0.5 [default: the profile's].
     #[arg(long, value_parser = arguments::anomaly_share)]
     anomaly_share: Option<f64>,
-    /// Factor on the size of what is injected: 0.5 is half, 2 is double.
+    /// Factor on the profile's sizes of what is injected: 0.5 is half, 2 is double.
     #[arg(long, default_value_t = 1.0, value_parser = arguments::anomaly_size)]
     anomaly_size: f64,
 }
@@ -97,7 +97,7 @@ pub async fn run(args: SimulateArgs, context: &Context) -> anyhow::Result<ExitCo
         }
         Target::Csv | Target::Stdout => Sink::Stdout(BufWriter::new(std::io::stdout())),
     };
-    let simulator = simulated.open(&args.options(&profile, simulated.anomaly_share));
+    let simulator = simulated.open(&args.options(&profile, Injection::live(&profile)));
     let plan = args.plan(&profile, simulated, simulator.devices())?;
     produce(simulator, &plan, &mut sink, &stop).await?;
     Ok(ExitCode::SUCCESS)
@@ -106,7 +106,8 @@ pub async fn run(args: SimulateArgs, context: &Context) -> anyhow::Result<ExitCo
 /// How a stream is simulated.
 ///
 /// # Errors
-/// [`WrongUse`] for a stream of the user's own, with the way out.
+/// [`WrongUse`] for a stream of the user's own, with the way out, and for a profile that asks for what its simulator
+/// cannot do.
 pub fn find_simulated(profile: &StreamProfile) -> anyhow::Result<&'static SimulatedStream> {
     let stream = &profile.name;
     let found = SimulatedStream::find(stream.as_str()).ok_or_else(|| {
@@ -117,7 +118,9 @@ pub fn find_simulated(profile: &StreamProfile) -> anyhow::Result<&'static Simula
             known.join(", ")
         ))
     });
-    Ok(found?)
+    let simulated = found?;
+    let problems = simulated.problems(profile);
+    if problems.is_empty() { Ok(simulated) } else { Err(WrongUse(problems.join("\n")).into()) }
 }
 
 /// Refuses a name for the devices of a stream that names its own.
@@ -146,8 +149,8 @@ impl SimulateArgs {
         self.from.is_some() || self.count.is_some()
     }
 
-    fn options(&self, profile: &StreamProfile, anomaly_share: f64) -> SimulationOptions {
-        let share = self.anomaly_share.unwrap_or(anomaly_share);
+    fn options(&self, profile: &StreamProfile, usual: Injection) -> SimulationOptions {
+        let share = self.anomaly_share.unwrap_or(usual.share);
         SimulationOptions {
             devices: self.devices,
             device: self.device.clone(),
@@ -178,12 +181,12 @@ fn write_file(
         let device = args.device.clone().map_or_else(|| DeviceId::parse("meter-0001"), Ok)?;
         return write_uci_history(file, profile, device, from, minutes, args.seed);
     }
-    let (rows, interval, anomaly_share) = match &simulated.training {
-        Some(training) => (training.rows, training.interval, training.anomaly_share),
-        None => (100_000, plan::seconds(f64::from(profile.interval_secs))?, simulated.anomaly_share),
+    let (rows, interval, usual) = match &simulated.training {
+        Some(training) => (training.rows, training.interval, Injection::training(profile)),
+        None => (100_000, plan::seconds(f64::from(profile.interval_secs))?, Injection::live(profile)),
     };
     let interval = args.interval.map_or(Ok(interval), plan::seconds)?;
-    let simulator = simulated.open(&args.options(profile, anomaly_share));
+    let simulator = simulated.open(&args.options(profile, usual));
     let plan = Plan::back_dated(args.from, interval, Some(args.count.unwrap_or(rows)), simulator.devices(), Utc::now());
     write_training_set(file, profile, simulator, &plan)
 }

@@ -125,8 +125,8 @@ async fn simulate_file(
             return Ok(true);
         }
         let Some(training) = &simulated.training else { return Ok(false) };
-        let injection = Injection::of_share(training.anomaly_share);
-        let simulator = simulated.open(&SimulationOptions::new(&profile, seed, injection));
+        let options = SimulationOptions::new(&profile, seed, Injection::training(&profile));
+        let simulator = simulated.open(&options);
         let plan = Plan::back_dated(None, training.interval, Some(training.rows), simulator.devices(), until);
         write_training_set(&path, &profile, simulator, &plan)?;
         Ok(true)
@@ -143,9 +143,10 @@ async fn simulate_the_end(
     log: &SharedLog,
     from: DateTime<Utc>,
 ) -> anyhow::Result<()> {
-    let injection = Injection::of_share(simulated.anomaly_share);
-    let options =
-        SimulationOptions { device: args.device.clone(), ..SimulationOptions::new(profile, args.seed, injection) };
+    let options = SimulationOptions {
+        device: args.device.clone(),
+        ..SimulationOptions::new(profile, args.seed, Injection::live(profile))
+    };
     let simulator = simulated.open(&options);
     let interval = TimeDelta::seconds(i64::from(profile.interval_secs));
     let until = from + simulated.back_dated;

@@ -47,9 +47,9 @@ pub async fn simulate(
     let simulated = options.simulated;
     // Each start is another stretch of the devices' lives; a seed of its own keeps the stretches from being alike.
     let seed = options.seed.wrapping_add(Utc::now().timestamp().cast_unsigned());
-    let injection = Injection::of_share(simulated.anomaly_share);
-    let simulator = simulated
-        .open(&SimulationOptions { device: options.device, ..SimulationOptions::new(profile, seed, injection) });
+    let options_of_device =
+        SimulationOptions { device: options.device, ..SimulationOptions::new(profile, seed, Injection::live(profile)) };
+    let simulator = simulated.open(&options_of_device);
     let rate = options.rate.unwrap_or(simulator.devices() as f64 / simulated.live_interval_secs);
     let mut sink = Sink::Log { log, topic: profile.topic.clone() };
     produce(simulator, &Plan::live(rate), &mut sink, stop).await

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::MAX_CLUSTERS;
+use super::{MAX_CLUSTERS, MAX_FENCE, MAX_TRIM_SHARE};
 use crate::{
     detect::{features::feature_problems, training_window_problem},
     stream::StreamProfile,
@@ -20,6 +20,15 @@ pub struct KMeansConfig {
     /// Quantile of the training distances beyond which a reading is an anomaly, over 0.5 and under 1. Default 0.95.
     #[serde(default = "most")]
     pub alarm_quantile: f64,
+    /// Share of the training rows, those farthest from all centres, that place no centre; 0 to under 0.5. What is expected of
+    /// anomalies in the history: else they pull the centres to themselves and then lie near one. Default 0.
+    #[serde(default)]
+    pub trim_share: f64,
+    /// Interquartile ranges above the upper quartile of the training distances below which nothing is an anomaly, 0 to 10;
+    /// 1.5 is Tukey's fence. A history that holds fewer anomalies than 1 - `alarm_quantile` then does not make some of the
+    /// usual readings anomalies. Default: the quantile alone counts.
+    #[serde(default)]
+    pub fence: Option<f64>,
     /// Days before the newest reading that are learned from, 1 to 3660. Default: the whole history.
     #[serde(default)]
     pub train_window_days: Option<u32>,
@@ -44,6 +53,13 @@ impl KMeansConfig {
         let quantile = self.alarm_quantile;
         if !(quantile > 0.5 && quantile < 1.0) {
             problems.push(format!("alarm_quantile = {quantile}: must be over 0.5 and under 1"));
+        }
+        let trim = self.trim_share;
+        if !(0.0..MAX_TRIM_SHARE).contains(&trim) {
+            problems.push(format!("trim_share = {trim}: must be 0 to under {MAX_TRIM_SHARE}"));
+        }
+        if let Some(fence) = self.fence.filter(|fence| !(0.0..=MAX_FENCE).contains(fence)) {
+            problems.push(format!("fence = {fence}: must be 0 to {MAX_FENCE}, or left out"));
         }
         problems.extend(training_window_problem(self.train_window_days));
         problems

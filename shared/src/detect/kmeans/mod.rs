@@ -4,7 +4,8 @@
 //! at, [`train()`] places the centres and learns from which distance on a reading is an anomaly, `kernel` judges. A
 //! model is frozen, addressed by content and pinned at a cut.
 //! Sources: Lloyd (1982), "Least Squares Quantization in PCM", IEEE Trans. Inf. Theory 28(2); Arthur and Vassilvitskii
-//! (2007), "k-means++: The Advantages of Careful Seeding", SODA.
+//! (2007), "k-means++: The Advantages of Careful Seeding", SODA; Cuesta-Albertos, Gordaliza and Matran (1997), "Trimmed
+//! k-means: an attempt to robustify quantizers", Ann. Statist. 25(2); Tukey (1977), "Exploratory Data Analysis".
 
 mod config;
 mod kernel;
@@ -18,6 +19,12 @@ pub use train::{KMeansParams, KMeansTrainError, train};
 
 /// Most centres of a model.
 const MAX_CLUSTERS: u32 = 16;
+
+/// Share of the rows below which so many may be trimmed: the rest must be the usual.
+const MAX_TRIM_SHARE: f64 = 0.5;
+
+/// Widest fence in interquartile ranges.
+const MAX_FENCE: f64 = 10.0;
 
 #[cfg(test)]
 mod tests;

@@ -119,6 +119,32 @@ fn rows_that_are_all_alike_have_one_centre_and_raise_no_alarm() {
 }
 
 #[test]
+fn anomalies_in_the_history_draw_a_centre_to_themselves_unless_they_are_trimmed() {
+    let mut history = rows(2900);
+    history.extend(std::iter::repeat_n(row([40.0, 300.0]), 100));
+    let learned =
+        |trim_share| train(&names(), &history, KMeansParams { trim_share, ..KMeansParams::new(3, 0.95) }, 1).unwrap();
+    let (plain, trimmed) = (learned(0.0), learned(0.05));
+    let anomaly = row([40.0, 300.0]);
+    assert!(plain.distance(&anomaly) < plain.threshold(), "{:?}", plain.centres());
+    assert!(trimmed.distance(&anomaly) > trimmed.threshold(), "{:?}", trimmed.centres());
+    for (centre, [power, volts]) in trimmed.centres().iter().zip(GROUPS) {
+        assert!((centre[0] - power).abs() < 0.1 && (centre[1] - volts).abs() < 0.3, "{:?}", trimmed.centres());
+    }
+}
+
+#[test]
+fn a_history_without_anomalies_makes_none_of_the_usual_where_there_is_a_fence() {
+    let share_beyond = |fence| {
+        let params = KMeansParams { fence, ..KMeansParams::new(3, 0.95) };
+        let model = train(&names(), &rows(3000), params, 1).unwrap();
+        rows(3000).iter().filter(|row| model.distance(row) > model.threshold()).count() as f64 / 3000.0
+    };
+    assert!((0.045..0.055).contains(&share_beyond(None)), "{}", share_beyond(None));
+    assert!(share_beyond(Some(1.5)) < 0.001, "{}", share_beyond(Some(1.5)));
+}
+
+#[test]
 fn what_no_centres_can_be_placed_with_is_named() {
     let grow = |rows: &[FeatureValues], params| train(&names(), rows, params, 1).unwrap_err().to_string();
     let params = KMeansParams::new(3, 0.95);
@@ -127,6 +153,8 @@ fn what_no_centres_can_be_placed_with_is_named() {
     assert!(grow(&rows(9), KMeansParams { clusters: 17, ..params }).contains("clusters = 17"));
     assert!(grow(&rows(9), KMeansParams { alarm_quantile: 1.0, ..params }).contains("alarm_quantile = 1"));
     assert!(grow(&rows(9), KMeansParams { restarts: 0, ..params }).contains("restarts = 0"));
+    assert!(grow(&rows(9), KMeansParams { trim_share: 0.5, ..params }).contains("trim_share = 0.5"));
+    assert!(grow(&rows(9), KMeansParams { fence: Some(f64::NAN), ..params }).contains("fence = "));
     assert_eq!(train(&[], &rows(9), params, 1), Err(KMeansTrainError::Features { found: 0 }));
 }
 
@@ -136,10 +164,14 @@ fn a_configuration_names_every_problem_with_its_key() {
         features: vec!["watts".to_owned()],
         clusters: 0,
         alarm_quantile: 0.5,
+        trim_share: 0.5,
+        fence: Some(-1.0),
         train_window_days: Some(0),
     };
     let problems = bad.problems(&household()).join("\n");
-    for key in ["`watts`", "clusters = 0", "alarm_quantile = 0.5", "train_window_days = 0"] {
+    for key in
+        ["`watts`", "clusters = 0", "alarm_quantile = 0.5", "trim_share = 0.5", "fence = -1", "train_window_days = 0"]
+    {
         assert!(problems.contains(key), "{key} is not in\n{problems}");
     }
     let short: KMeansConfig = toml::from_str("features = [\"voltage\"]").unwrap();

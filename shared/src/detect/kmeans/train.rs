@@ -4,7 +4,7 @@ use rand::Rng;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use super::{
-    MAX_CLUSTERS,
+    KMeansConfig, MAX_CLUSTERS, MAX_TRIM_SHARE,
     model::{Centre, FeatureScale, KMeansModel, Point, nearest, squared_distance},
 };
 use crate::detect::{
@@ -31,13 +31,24 @@ pub struct KMeansParams {
     pub alarm_quantile: f64,
     /// Starts, 1 to 100, of which the best one counts.
     pub restarts: u32,
+    /// Share of the rows, those farthest from all centres, that place no centre.
+    pub trim_share: f64,
+    /// Interquartile ranges above the upper quartile of the distances below which nothing is an anomaly.
+    pub fence: Option<f64>,
 }
 
 impl KMeansParams {
-    /// Ten starts, as scikit-learn had for long: k-means++ alone misses the best centres now and then.
+    /// Plain k-means with ten starts, as scikit-learn had for long: k-means++ alone misses the best centres now and then.
     #[must_use]
     pub const fn new(clusters: u32, alarm_quantile: f64) -> Self {
-        Self { clusters, alarm_quantile, restarts: 10 }
+        Self { clusters, alarm_quantile, restarts: 10, trim_share: 0.0, fence: None }
+    }
+
+    /// What a configuration asks for.
+    #[must_use]
+    pub const fn of(config: &KMeansConfig) -> Self {
+        let plain = Self::new(config.clusters, config.alarm_quantile);
+        Self { trim_share: config.trim_share, fence: config.fence, ..plain }
     }
 }
 
@@ -91,12 +102,14 @@ pub fn train(
         features.iter().enumerate().map(|(column, name)| scale(name, rows.iter().map(|row| row[column]))).collect();
     let standardise = KMeansModel::assemble(scales.clone(), Vec::new(), 1.0, 0);
     let points: Vec<Point> = rows.iter().map(|row| standardise.point(row)).collect();
+    // At least one row is kept: fewer than half of them are trimmed.
+    let kept = points.len() - (params.trim_share * points.len() as f64) as usize;
     let mut best: Option<(Vec<Centre>, f64)> = None;
     for start in 0..params.restarts {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(u64::from(start));
-        let centres = first_centres(&points, features.len(), params.clusters as usize, &mut rng);
-        let (centres, inertia) = settle(&points, centres);
+        let centres = first_centres(&points, kept, features.len(), params.clusters as usize, &mut rng);
+        let (centres, inertia) = settle(&points, kept, centres);
         if best.as_ref().is_none_or(|(_, least)| inertia < *least) {
             best = Some((centres, inertia));
         }
@@ -105,7 +118,9 @@ pub fn train(
     centres.sort_by(|a, b| a.0.iter().sum::<f64>().total_cmp(&b.0.iter().sum()));
     let mut distances: Vec<f64> = points.iter().map(|point| nearest(&centres, point).1.sqrt()).collect();
     distances.sort_unstable_by(f64::total_cmp);
-    let threshold = quantile(&distances, params.alarm_quantile).max(MIN_THRESHOLD);
+    let [lower, upper] = [0.25, 0.75].map(|level| quantile(&distances, level));
+    let fence = params.fence.map_or(0.0, |fence| upper + fence * (upper - lower));
+    let threshold = quantile(&distances, params.alarm_quantile).max(fence).max(MIN_THRESHOLD);
     Ok(KMeansModel::assemble(scales, centres, threshold, rows.len() as u64))
 }
 
@@ -119,6 +134,12 @@ fn check(features: &[String], params: KMeansParams) -> Result<(), KMeansTrainErr
     }
     if !(params.alarm_quantile > 0.5 && params.alarm_quantile < 1.0) {
         return parameter("alarm_quantile", params.alarm_quantile.to_string(), "over 0.5 and under 1");
+    }
+    if !(0.0..MAX_TRIM_SHARE).contains(&params.trim_share) {
+        return parameter("trim_share", params.trim_share.to_string(), "0 to under 0.5");
+    }
+    if params.fence.is_some_and(|fence| !(fence >= 0.0 && fence.is_finite())) {
+        return parameter("fence", format!("{:?}", params.fence), "from 0 on");
     }
     if !(1..=100).contains(&params.restarts) {
         return parameter("restarts", params.restarts.to_string(), "1 to 100");
@@ -139,24 +160,26 @@ fn scale(name: &str, values: impl Iterator<Item = f64> + Clone) -> FeatureScale 
 }
 
 /// k-means++: each further centre is a row drawn with a probability that grows with the square of its distance to the
-/// centres so far.
-fn first_centres(points: &[Point], width: usize, clusters: usize, rng: &mut ChaCha8Rng) -> Vec<Centre> {
+/// centres so far. Those that lie beyond the nearest `kept` rows are not drawn.
+fn first_centres(points: &[Point], kept: usize, width: usize, clusters: usize, rng: &mut ChaCha8Rng) -> Vec<Centre> {
     let centre = |at: usize| Centre(points[at][..width].to_vec());
     let mut centres = vec![centre((unit(rng) * points.len() as f64) as usize)];
     let mut squared: Vec<f64> = points.iter().map(|point| squared_distance(&centres[0], point)).collect();
     while centres.len() < clusters {
-        let total: f64 = squared.iter().sum();
+        let farthest = farthest_kept(&squared, kept);
+        let weight = |squared: &f64| if *squared <= farthest { *squared } else { 0.0 };
+        let total: f64 = squared.iter().map(weight).sum();
         if total <= 0.0 {
             // Every row stands on a centre already.
             break;
         }
         let mut left = unit(rng) * total;
         let passed = squared.iter().position(|share| {
-            left -= share;
+            left -= weight(share);
             left < 0.0
         });
         // Rounding may leave a rest after the last row.
-        let at = passed.or_else(|| squared.iter().rposition(|share| *share > 0.0)).unwrap_or(0);
+        let at = passed.or_else(|| squared.iter().rposition(|share| weight(share) > 0.0)).unwrap_or(0);
         let next = centre(at);
         for (least, point) in squared.iter_mut().zip(points) {
             *least = least.min(squared_distance(&next, point));
@@ -166,24 +189,26 @@ fn first_centres(points: &[Point], width: usize, clusters: usize, rng: &mut ChaC
     centres
 }
 
-/// Lloyd's algorithm: rows go to their nearest centre and centres to the mean of their rows, until no row moves. Returns
-/// the centres and the sum of the squared distances to them.
-fn settle(points: &[Point], mut centres: Vec<Centre>) -> (Vec<Centre>, f64) {
-    let mut home = vec![usize::MAX; points.len()];
+/// Lloyd's algorithm: rows go to their nearest centre and centres to the mean of their rows, until no row moves. The rows
+/// beyond the nearest `kept` go nowhere. Returns the centres and the sum of the squared distances to them.
+fn settle(points: &[Point], kept: usize, mut centres: Vec<Centre>) -> (Vec<Centre>, f64) {
+    let mut homes = vec![usize::MAX; points.len()];
     let mut inertia = f64::INFINITY;
     for _ in 0..MAX_ROUNDS {
+        let near: Vec<(usize, f64)> = points.iter().map(|point| nearest(&centres, point)).collect();
+        let farthest_kept = farthest_kept_of(&near, kept);
         let mut moved = false;
         inertia = 0.0;
         let mut sums: Vec<(u64, Point)> = vec![(0, [0.0; MAX_FEATURES]); centres.len()];
         let mut farthest = (0, -1.0);
-        for (at, (point, home)) in points.iter().zip(&mut home).enumerate() {
-            let (centre, squared) = nearest(&centres, point);
-            moved |= *home != centre;
-            *home = centre;
+        for (at, ((centre, squared), home)) in near.into_iter().zip(&mut homes).enumerate() {
+            let goes_to = if squared <= farthest_kept { centre } else { usize::MAX };
+            moved |= *home != goes_to;
+            *home = goes_to;
+            let Some((count, sum)) = sums.get_mut(goes_to) else { continue };
             inertia += squared;
-            let (count, sum) = &mut sums[centre];
             *count += 1;
-            sum.iter_mut().zip(point).for_each(|(sum, at)| *sum += at);
+            sum.iter_mut().zip(&points[at]).for_each(|(sum, at)| *sum += at);
             if squared > farthest.1 {
                 farthest = (at, squared);
             }
@@ -203,6 +228,22 @@ fn settle(points: &[Point], mut centres: Vec<Centre>) -> (Vec<Centre>, f64) {
         }
     }
     (centres, inertia)
+}
+
+/// The largest of the `kept` smallest squared distances.
+fn farthest_kept(squared: &[f64], kept: usize) -> f64 {
+    if kept >= squared.len() {
+        return f64::INFINITY;
+    }
+    let mut squared = squared.to_vec();
+    *squared.select_nth_unstable_by(kept.saturating_sub(1), f64::total_cmp).1
+}
+
+fn farthest_kept_of(near: &[(usize, f64)], kept: usize) -> f64 {
+    if kept >= near.len() {
+        return f64::INFINITY;
+    }
+    farthest_kept(&near.iter().map(|(_, squared)| *squared).collect::<Vec<_>>(), kept)
 }
 
 /// A number from 0 on and under 1.

@@ -2,7 +2,7 @@
 //!
 //! Levels are those of the generator of the system that this profile stands in for: 95 kWh and 180 L a reading, a fifth
 //! more by day and a fifth less at night, a third more at noon, and up to 85 kWh and 170 L beyond that at random. Here the
-//! random part has a memory of half an hour, since people and machines do not come and go with every second.
+//! random part has a memory of two minutes, since people and machines do not come and go with every second.
 
 use chrono::{DateTime, Datelike, FixedOffset, Offset, Timelike, Utc, Weekday};
 use kilowatch_shared::{log::NewRecord, stream::decode::joined_key};
@@ -10,8 +10,9 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::{
+    SimulationOptions,
     fleet::Device,
-    injector::{Injected, InjectedKind, Injection, Injector},
+    injector::{Injected, Injector},
     noise::Noise,
     record::{python_iso, record},
     steps::{Steps, device_rng, rounded},
@@ -20,15 +21,11 @@ use super::{
 /// Floors of a building.
 pub(super) const FLOORS: u32 = 5;
 
-/// What is injected.
-pub(super) const KINDS: [InjectedKind; 3] = [
-    // kWh more.
-    InjectedKind::new("electricity_surge", 0.4, 5, 20.0, (150.0, 300.0)),
-    // Litres more.
-    InjectedKind::new("water_leak", 0.4, 5, 20.0, (300.0, 600.0)),
-    // Share of both that is not counted.
-    InjectedKind::new("meter_dropout", 0.2, 5, 20.0, (0.85, 1.0)),
-];
+/// Minutes after which little is left of what was random in a reading.
+const MEMORY_MINUTES: f64 = 2.0;
+
+/// What can be injected: kWh more, litres more, a share of both that is not counted.
+pub(super) const EFFECTS: [&str; 3] = ["electricity_surge", "water_leak", "meter_dropout"];
 
 /// The payload, in the order that its users know.
 #[derive(Serialize)]
@@ -58,7 +55,7 @@ pub(super) struct Floor {
 
 impl Floor {
     /// The floor of that number, counted through all buildings from 0 on.
-    pub(super) fn new(number: u32, seed: u64, injection: Injection, utc_offset_minutes: i32) -> Self {
+    pub(super) fn new(number: u32, options: &SimulationOptions) -> Self {
         let (building, floor) = (number / FLOORS, number % FLOORS + 1);
         let factor = (1.0 + 0.05 * f64::from(building % 5)) * (1.0 + 0.02 * f64::from(floor - 1));
         let building = match u8::try_from(building) {
@@ -68,12 +65,12 @@ impl Floor {
         let device = joined_key([building.as_str(), &floor.to_string()].into_iter());
         Self {
             factor,
-            zone: FixedOffset::east_opt(utc_offset_minutes.saturating_mul(60)).unwrap_or_else(|| Utc.fix()),
-            rng: device_rng(seed, &device),
+            zone: FixedOffset::east_opt(options.utc_offset_minutes.saturating_mul(60)).unwrap_or_else(|| Utc.fix()),
+            rng: device_rng(options.seed, &device),
             steps: Steps::default(),
-            electricity: Noise::new(1.0, 30.0),
-            water: Noise::new(1.0, 30.0),
-            injector: Injector::new(&KINDS, injection),
+            electricity: Noise::new(1.0, MEMORY_MINUTES),
+            water: Noise::new(1.0, MEMORY_MINUTES),
+            injector: Injector::new(&EFFECTS, &options.kinds, options.injection),
             building,
             floor,
             device,
@@ -97,7 +94,7 @@ impl Device for Floor {
             water_l: rounded(water_l, 2),
             timestamp: python_iso(at, "+00:00"),
         };
-        Ok(record(&self.device, serde_json::to_vec(&payload)?, injected.map(|injected| injected.kind.name)))
+        Ok(record(&self.device, serde_json::to_vec(&payload)?, injected.map(|injected| injected.name)))
     }
 }
 

@@ -9,20 +9,16 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::{
+    SimulationOptions,
     fleet::Device,
-    injector::{InjectedKind, Injection, Injector},
+    injector::Injector,
     noise::{Noise, normal},
     record::record,
     steps::{Steps, device_rng, rounded},
 };
 
-/// What is injected. Sizes are volts above what the meter would have shown.
-pub(super) const KINDS: [InjectedKind; 2] = [
-    // A tap changer or a lost neutral: minutes of too much.
-    InjectedKind::new("over_voltage", 0.6, 10, 30.0, (20.0, 40.0)),
-    // A surge: a few readings of far too much.
-    InjectedKind::new("voltage_spike", 0.4, 2, 4.0, (70.0, 110.0)),
-];
+/// What can be injected: both add volts to what the meter would have shown, for minutes or for a few readings.
+pub(super) const EFFECTS: [&str; 2] = ["over_voltage", "voltage_spike"];
 
 const NOMINAL_VOLTS: f64 = 240.0;
 
@@ -54,15 +50,15 @@ pub(super) struct GridMeter {
 
 impl GridMeter {
     /// The meter of that number, from 0 on.
-    pub(super) fn new(number: u32, seed: u64, injection: Injection) -> Self {
+    pub(super) fn new(number: u32, options: &SimulationOptions) -> Self {
         let id = format!("meter-{number:04}");
-        let mut rng = device_rng(seed, &id);
+        let mut rng = device_rng(options.seed, &id);
         Self {
             place_volts: normal(&mut rng).clamp(-2.0, 2.0),
             feeder: Noise::new(1.5, 60.0),
             load: Noise::new(1.0, 30.0),
             heat: Noise::new(1.5, 240.0),
-            injector: Injector::new(&KINDS, injection),
+            injector: Injector::new(&EFFECTS, &options.kinds, options.injection),
             steps: Steps::default(),
             id,
             rng,
@@ -90,6 +86,6 @@ impl Device for GridMeter {
             temperature: rounded(temperature, 1),
             status: "normal",
         };
-        Ok(record(&self.id, serde_json::to_vec(&payload)?, injected.map(|injected| injected.kind.name)))
+        Ok(record(&self.id, serde_json::to_vec(&payload)?, injected.map(|injected| injected.name)))
     }
 }

@@ -2,20 +2,21 @@
 
 use std::fmt;
 
+use kilowatch_shared::stream::InjectedKind;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::meter::{HouseholdMeasures, to_step};
-use crate::simulate::injector::{InjectedKind, Injection, Injector};
+use crate::simulate::injector::{Injection, Injector};
 
 /// A kind of injected anomaly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum InjectedAnomaly {
     /// Several kW more than the house draws, with the current and the voltage drop of it.
     PowerSpike,
-    /// The grid's voltage 25 to 50 V below the usual.
+    /// The grid's voltage below the usual.
     VoltageSag,
-    /// The grid's voltage 22 to 45 V above the usual.
+    /// The grid's voltage above the usual.
     VoltageSwell,
     /// The meter shows no load at all.
     Dropout,
@@ -50,21 +51,16 @@ impl fmt::Display for InjectedAnomaly {
     }
 }
 
-/// How often, how long and how large, in the order of [`InjectedAnomaly::ALL`]. A spike is short, a broken meter stays so
-/// for some time.
-pub(in crate::simulate) const KINDS: [InjectedKind; 6] = [
-    // kW more.
-    InjectedKind::new("power_spike", 0.34, 1, 4.0, (6.0, 12.0)),
-    // V less.
-    InjectedKind::new("voltage_sag", 0.22, 1, 6.0, (25.0, 50.0)),
-    // V more.
-    InjectedKind::new("voltage_swell", 0.22, 1, 6.0, (22.0, 45.0)),
-    // No load and a stuck meter have no size.
-    InjectedKind::new("dropout", 0.08, 1, 10.0, (1.0, 1.0)),
-    InjectedKind::new("stuck", 0.04, 1, 10.0, (1.0, 1.0)),
-    // Wh more than the whole house.
-    InjectedKind::new("sub_meter_mismatch", 0.10, 1, 8.0, (50.0, 90.0)),
-];
+/// What can be injected, in the order of [`InjectedAnomaly::ALL`].
+pub(in crate::simulate) const EFFECTS: [&str; 6] = {
+    let mut names = [""; 6];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = InjectedAnomaly::ALL[at].as_str();
+        at += 1;
+    }
+    names
+};
 
 /// Injects episodes into the readings of a meter.
 #[derive(Debug, Clone)]
@@ -76,8 +72,8 @@ pub(super) struct HouseholdInjector {
 }
 
 impl HouseholdInjector {
-    pub(super) fn new(injection: Injection) -> Self {
-        Self { injector: Injector::new(&KINDS, injection), before: None, frozen: None }
+    pub(super) fn new(kinds: &[InjectedKind], injection: Injection) -> Self {
+        Self { injector: Injector::new(&EFFECTS, kinds, injection), before: None, frozen: None }
     }
 
     /// The reading as it is to be shown, and what was done to it.

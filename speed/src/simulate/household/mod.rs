@@ -14,8 +14,8 @@ mod record;
 mod simulator;
 mod uci;
 
+pub(in crate::simulate) use anomaly::EFFECTS;
 pub use anomaly::InjectedAnomaly;
-pub(in crate::simulate) use anomaly::KINDS;
 pub use meter::HouseholdMeasures;
 pub use record::{to_json, to_record};
 pub use simulator::{HouseholdOptions, HouseholdSimulator, SimulatedReading};

@@ -1,7 +1,7 @@
 //! The simulator: one meter, one seed.
 
 use chrono::{DateTime, FixedOffset, Offset, Utc};
-use kilowatch_shared::{log::NewRecord, position::DeviceId};
+use kilowatch_shared::{log::NewRecord, position::DeviceId, stream::InjectedKind};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
@@ -68,16 +68,16 @@ pub struct HouseholdSimulator {
 }
 
 impl HouseholdSimulator {
-    /// A meter that has shown nothing yet.
+    /// A meter that has shown nothing yet, with these kinds of anomalies.
     #[must_use]
-    pub fn new(device: DeviceId, seed: u64, options: HouseholdOptions) -> Self {
+    pub fn new(device: DeviceId, seed: u64, options: HouseholdOptions, kinds: &[InjectedKind]) -> Self {
         let rng = device_rng(seed, device.as_str());
         Self {
             device,
             offset: FixedOffset::east_opt(options.utc_offset_minutes.saturating_mul(60)).unwrap_or_else(|| Utc.fix()),
             rng,
             house: House::new(),
-            injector: HouseholdInjector::new(options.injection),
+            injector: HouseholdInjector::new(kinds, options.injection),
             gaps: Gaps::new(options.missing_share),
             steps: Steps::default(),
         }

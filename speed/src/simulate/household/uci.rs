@@ -23,8 +23,7 @@ pub struct UciRowCounts {
 }
 
 /// Writes a row a minute for `[from, until)`, in the household's local time, with the original's header, line ends and
-/// `?;?;?;?;?;?;` for what is missing. A [`HouseholdOptions::anomaly_share`] has no place for its truth in the format,
-/// so what is injected goes unnamed.
+/// `?;?;?;?;?;?;` for what is missing. Nothing is injected: the format has no place for the truth.
 ///
 /// # Errors
 /// The writer's.
@@ -38,7 +37,7 @@ pub fn write_uci(
 ) -> io::Result<UciRowCounts> {
     let offset = FixedOffset::east_opt(options.utc_offset_minutes.saturating_mul(60))
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the UTC offset is more than a day"))?;
-    let mut simulator = HouseholdSimulator::new(device, seed, options);
+    let mut simulator = HouseholdSimulator::new(device, seed, options, &[]);
     let mut counts = UciRowCounts::default();
     let mut line = Vec::with_capacity(96);
     write!(writer, "{HEADER}\r\n")?;

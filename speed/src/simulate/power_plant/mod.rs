@@ -6,4 +6,4 @@
 mod driver;
 mod plant;
 
-pub(super) use plant::{KINDS, Plant};
+pub(super) use plant::{EFFECTS, Plant};

@@ -7,22 +7,17 @@ use serde::Serialize;
 
 use super::driver::{Driver, PlantKind};
 use crate::simulate::{
+    SimulationOptions,
     fleet::Device,
-    injector::{Injected, InjectedKind, Injection, Injector},
+    injector::{Injected, Injector},
     noise::normal,
     record::{python_iso, record},
     steps::{Steps, device_rng, rounded},
 };
 
-/// What is injected.
-pub(in crate::simulate) const KINDS: [InjectedKind; 3] = [
-    // Share of the capacity that the output lies off what the driver gives: less where it is high, more where it is low.
-    InjectedKind::new("output_mismatch", 0.5, 4, 8.0, (0.4, 0.7)),
-    // Share of its full scale that the driver's sensor shows too much.
-    InjectedKind::new("driver_spike", 0.3, 4, 8.0, (1.0, 2.0)),
-    // Share of the capacity that the output lies above the capacity.
-    InjectedKind::new("over_output", 0.2, 4, 8.0, (0.25, 0.5)),
-];
+/// What can be injected: an output off what the driver gives (less where it is high, more where it is low), a driver's
+/// sensor that shows too much, an output above the capacity.
+pub(in crate::simulate) const EFFECTS: [&str; 3] = ["output_mismatch", "driver_spike", "over_output"];
 
 /// What the meter of the output wavers by, as a share of the capacity.
 const METER_NOISE: f64 = 0.008;
@@ -64,7 +59,7 @@ pub(in crate::simulate) struct Plant {
 
 impl Plant {
     /// The plant of that number, from 0 on; kinds take turns.
-    pub(in crate::simulate) fn new(number: u32, seed: u64, injection: Injection) -> Self {
+    pub(in crate::simulate) fn new(number: u32, options: &SimulationOptions) -> Self {
         let kinds = PlantKind::ALL.len() as u32;
         let kind = PlantKind::ALL[(number % kinds) as usize];
         let of_kind = number / kinds;
@@ -74,10 +69,10 @@ impl Plant {
             // Every second plant is a smaller one.
             capacity_mw: kind.capacity_mw() * if of_kind.is_multiple_of(2) { 1.0 } else { 0.75 },
             overhaul_shift_days: 97.0 * f64::from(number),
-            rng: device_rng(seed, &id),
+            rng: device_rng(options.seed, &id),
             steps: Steps::default(),
             driver: Driver::new(kind),
-            injector: Injector::new(&KINDS, injection),
+            injector: Injector::new(&EFFECTS, &options.kinds, options.injection),
             id,
         }
     }
@@ -131,6 +126,6 @@ impl Device for Plant {
             water_flow_m3_s: of(PlantKind::Hydro, 1),
             gas_flow_m3_h: of(PlantKind::Gas, 0),
         };
-        Ok(record(&self.id, serde_json::to_vec(&payload)?, injected.map(|injected| injected.kind.name)))
+        Ok(record(&self.id, serde_json::to_vec(&payload)?, injected.map(|injected| injected.name)))
     }
 }

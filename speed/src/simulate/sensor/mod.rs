@@ -6,20 +6,16 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use super::{
+    SimulationOptions,
     fleet::Device,
-    injector::{InjectedKind, Injection, Injector},
+    injector::Injector,
     noise::{Noise, normal},
     record::{python_iso, record},
     steps::{Steps, device_rng, rounded},
 };
 
-/// What is injected.
-pub(super) const KINDS: [InjectedKind; 2] = [
-    // Degrees more.
-    InjectedKind::new("overheating", 0.5, 3, 12.0, (26.0, 45.0)),
-    // kPa more.
-    InjectedKind::new("overpressure", 0.5, 3, 12.0, (22.0, 45.0)),
-];
+/// What can be injected: degrees more, kPa more.
+pub(super) const EFFECTS: [&str; 2] = ["overheating", "overpressure"];
 
 /// The payload, in the order that its users know.
 #[derive(Serialize)]
@@ -43,14 +39,14 @@ pub(super) struct Sensor {
 
 impl Sensor {
     /// The sensor of that number.
-    pub(super) fn new(number: u32, seed: u64, injection: Injection) -> Self {
+    pub(super) fn new(number: u32, options: &SimulationOptions) -> Self {
         Self {
             number,
-            rng: device_rng(seed, &number.to_string()),
+            rng: device_rng(options.seed, &number.to_string()),
             steps: Steps::default(),
             heat: Noise::new(1.0, 120.0),
             weather: Noise::new(2.0, 1440.0),
-            injector: Injector::new(&KINDS, injection),
+            injector: Injector::new(&EFFECTS, &options.kinds, options.injection),
         }
     }
 }
@@ -77,6 +73,6 @@ impl Device for Sensor {
             timestamp: python_iso(at, ""),
         };
         let key = self.number.to_string();
-        Ok(record(&key, serde_json::to_vec(&payload)?, injected.map(|injected| injected.kind.name)))
+        Ok(record(&key, serde_json::to_vec(&payload)?, injected.map(|injected| injected.name)))
     }
 }

@@ -76,10 +76,24 @@ fn every_kind_is_injected_in_about_its_share_of_the_readings() {
         }
         let share = kinds.values().sum::<usize>() as f64 / sent.len() as f64;
         assert!((0.04..0.06).contains(&share), "{stream}: {share}");
-        for kind in simulated.injects {
-            assert!(kinds.contains_key(kind.name), "{stream}: no {} in {kinds:?}", kind.name);
+        for kind in simulated.effects {
+            assert!(kinds.contains_key(kind), "{stream}: no {kind} in {kinds:?}");
         }
     }
+}
+
+#[test]
+fn a_built_in_profile_asks_its_simulator_for_all_that_it_can_do_and_for_nothing_else() {
+    for stream in STREAMS {
+        let (simulated, profile) = (SimulatedStream::find(stream).unwrap(), profile(stream));
+        assert_eq!(simulated.problems(&profile), Vec::<String>::new());
+        let asked: Vec<String> = profile.injection.unwrap().kinds.into_iter().map(|kind| kind.name).collect();
+        assert_eq!(asked, simulated.effects, "{stream}");
+    }
+    let mut grid = profile("grid");
+    grid.injection.as_mut().unwrap().kinds[1].name = "meteor".to_owned();
+    let problems = SimulatedStream::find("grid").unwrap().problems(&grid);
+    assert!(problems[0].contains("knows no `meteor`; it knows over_voltage, voltage_spike"), "{problems:?}");
 }
 
 #[test]

@@ -54,6 +54,23 @@ fn a_campus_uses_more_at_noon_than_by_day_and_more_by_day_than_at_night() {
 }
 
 #[test]
+fn what_is_random_in_a_campus_is_alike_from_second_to_second_and_forgotten_within_minutes() {
+    let readings = readings("campus", 3, Injection::NONE, TimeDelta::seconds(10), 6 * 60 * 6);
+    // One floor in the six hours of the night in which nothing but the random part varies.
+    let floor: Vec<f64> = readings
+        .iter()
+        .filter(|reading| reading.device.as_str() == "Building A/1")
+        .filter_map(|r| r.measures[0])
+        .collect();
+    let middle = mean(&floor);
+    let covariance =
+        |lag: usize| floor.iter().zip(&floor[lag..]).map(|(a, b)| (a - middle) * (b - middle)).sum::<f64>();
+    let after = |readings: usize| covariance(readings) / covariance(0);
+    assert!(after(1) > 0.8, "{} after ten seconds", after(1));
+    assert!(after(60).abs() < 0.3, "{} after ten minutes", after(60));
+}
+
+#[test]
 fn plants_follow_their_drivers_and_never_exceed_their_capacity_by_more_than_the_meters_noise() {
     let readings = readings("power-plant", 3, Injection::NONE, TimeDelta::hours(1), 24 * 365);
     let of = |kind: &str| -> Vec<Reading> {

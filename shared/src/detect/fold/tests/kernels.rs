@@ -43,6 +43,8 @@ fn every_kernel() -> (Pins, ModelSet) {
             features: features.clone(),
             clusters: 3,
             alarm_quantile: 0.9,
+            trim_share: 0.1,
+            fence: Some(1.5),
             train_window_days: None,
         }),
         KernelConfig::Threshold(ThresholdConfig { any: vec![over], all: Vec::new(), severity: Severity::Minor }),

@@ -25,7 +25,7 @@ fn the_same_seed_gives_the_same_readings_and_another_seed_others() {
 fn two_meters_of_one_seed_live_different_lives() {
     let run = |name: &str| {
         let device = DeviceId::parse(name).unwrap();
-        HouseholdSimulator::new(device, 1, NORMAL_LIFE).next_reading(instant("2026-03-01T00:00:00Z")).measures
+        HouseholdSimulator::new(device, 1, NORMAL_LIFE, &[]).next_reading(instant("2026-03-01T00:00:00Z")).measures
     };
     assert_ne!(run("meter-0001"), run("meter-0002"));
 }
