@@ -1,6 +1,9 @@
 //! The live side of a test: readings through the real fold into the lake and the views, as speed brings them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -13,6 +16,7 @@ use kilowatch_shared::{
     position::{Offset, PartitionId, SourceId},
     reading::LakeReading,
     rollup::{Partial, RollupKey, RollupRow, window_start},
+    stream::StreamProfile,
     views::{ApplyOutcome, Effects},
 };
 
@@ -22,12 +26,17 @@ pub struct LivePartition {
     pub partition: PartitionId,
     owner: OwnerToken,
     pins: Arc<Pins>,
+    /// What the next cut records, if it is not `pins`.
+    next_pins: Option<Arc<Pins>>,
     fold: PartitionFold,
     closed: Offset,
     next: Offset,
     rows: Vec<LakeReading>,
     pub anomalies: Vec<Anomaly>,
     ended: Vec<EndedEpisode>,
+    open_episodes: BTreeSet<String>,
+    /// Readings while an episode was open.
+    pub alarming_readings: u64,
 }
 
 impl LivePartition {
@@ -44,33 +53,30 @@ impl LivePartition {
             partition,
             owner,
             pins,
+            next_pins: None,
             fold,
             closed: Offset::ZERO,
             next: Offset::ZERO,
             rows: Vec::new(),
             anomalies: Vec::new(),
             ended: Vec::new(),
+            open_episodes: BTreeSet::new(),
+            alarming_readings: 0,
         }
     }
 
     /// A message with the measures in the profile's order.
     pub fn read(&mut self, at: DateTime<Utc>, measures: &[f64]) {
-        let profile = &self.pins.profile;
-        let mut payload = serde_json::json!({ "device_id": "meter-0001", "timestamp": at.to_rfc3339() });
-        for (measure, value) in profile.measures.iter().zip(measures) {
-            payload[&measure.name] = (*value).into();
-        }
-        let record = LogRecord {
-            offset: self.next,
-            key: None,
-            payload: Some(Bytes::from(payload.to_string())),
-            headers: Vec::new(),
-            timestamp: at,
-        };
+        let record = record(&self.pins.profile, self.next, at, measures);
         self.next = self.next.plus(1);
         match self.fold.fold(&record) {
             Folded::Reading { reading, anomalies, ended } => {
                 self.rows.push(reading);
+                for ended in &ended {
+                    self.open_episodes.remove(&ended.anomaly_id);
+                }
+                self.open_episodes.extend(anomalies.iter().map(|anomaly| anomaly.id.clone()));
+                self.alarming_readings += u64::from(!self.open_episodes.is_empty());
                 self.anomalies.extend(anomalies);
                 self.ended.extend(ended);
             }
@@ -84,7 +90,7 @@ impl LivePartition {
             anomalies: self.anomalies.iter().filter(|alarm| alarm.position.offset >= self.closed).cloned().collect(),
             ended: self.ended.iter().filter(|ended| ended.end.end_offset >= self.closed).cloned().collect(),
             rollups: self.rows.iter().filter(|row| !row.is_duplicate).flat_map(|row| deltas(room, row)).collect(),
-            cut: Some(Cut { offset: self.next, pins: self.pins.clone() }),
+            cut: Some(Cut { offset: self.next, pins: self.next_pins.as_ref().unwrap_or(&self.pins).clone() }),
             ..Effects::default()
         };
         let span = OffsetSpan { from: self.closed, to: self.next };
@@ -101,12 +107,28 @@ impl LivePartition {
             rows: std::mem::take(&mut self.rows),
             cuts: vec![
                 Cut { offset: self.closed, pins: self.pins.clone() },
-                Cut { offset: self.next, pins: self.pins.clone() },
+                Cut { offset: self.next, pins: self.next_pins.as_ref().unwrap_or(&self.pins).clone() },
             ],
         };
         let outcome = room.deps.lake.append_readings(&room.profile, &base, &[segment]).await.unwrap();
         assert!(matches!(outcome, CommitOutcome::Committed(_)));
         self.closed = self.next;
+        if let Some(next) = self.next_pins.take() {
+            self.fold.open_segment(&next, &models_of(room, &next).await).unwrap();
+            self.pins = next;
+        }
+    }
+
+    /// Closes the segment with a cut from which on the models judge that serve now.
+    pub async fn close_and_swap(&mut self, room: &Room) {
+        let mut models = BTreeMap::new();
+        for detector in &room.profile.detectors {
+            let Some(kind) = detector.kernel.model_kind() else { continue };
+            let serving = room.deps.views.serving_model(&room.profile.name, kind).await.unwrap();
+            models.extend(serving.map(|manifest| (detector.name.clone(), manifest.id)));
+        }
+        self.next_pins = Some(Arc::new(Pins::of_this_build(&room.profile, models)));
+        self.close(room).await;
     }
 
     /// Both: what was read is in the views and in the lake.
@@ -114,6 +136,27 @@ impl LivePartition {
         self.apply(room).await;
         self.append(room).await;
     }
+}
+
+/// A message of the room's only device, with the measures in the profile's order.
+pub fn record(profile: &StreamProfile, offset: Offset, at: DateTime<Utc>, measures: &[f64]) -> LogRecord {
+    let mut payload = serde_json::json!({});
+    payload[&profile.key_fields[0]] = "meter-0001".into();
+    payload[&profile.time_field] = at.to_rfc3339().into();
+    for (measure, value) in profile.measures.iter().zip(measures) {
+        payload[&measure.name] = (*value).into();
+    }
+    let payload = Some(Bytes::from(payload.to_string()));
+    LogRecord { offset, key: None, payload, headers: Vec::new(), timestamp: at }
+}
+
+/// The models that pins name, from the lake.
+pub async fn models_of(room: &Room, pins: &Pins) -> ModelSet {
+    let mut models = ModelSet::default();
+    for id in pins.models.values() {
+        models.insert(id.clone(), room.deps.lake.load_model(id).await.unwrap());
+    }
+    models
 }
 
 fn deltas(room: &Room, row: &LakeReading) -> Vec<RollupRow> {

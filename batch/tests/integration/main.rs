@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, and so may its helpers")]
 
+mod adaptation;
 mod bench_room;
 mod crashes;
 mod forecast;

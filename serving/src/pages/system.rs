@@ -6,9 +6,9 @@ use chrono::{DateTime, FixedOffset, Utc};
 use kilowatch_shared::{
     dead_letter::DeadLetter,
     job::JobRun,
-    model::RegressionMetrics,
+    model::{ModelId, RegressionMetrics},
     stream::StreamProfile,
-    views::{BoundaryInfo, LayerCounts, ServedModel},
+    views::{BoundaryInfo, LayerCounts, ModelSwap, ServedModel},
     wording::{counted, grouped},
 };
 
@@ -25,6 +25,7 @@ use crate::{
 
 const SHOWN_JOBS: u32 = 25;
 const SHOWN_LETTERS: u32 = 20;
+const SHOWN_SWAPS: u32 = 5;
 const SHOWN_LETTER_BYTES: usize = 400;
 
 #[derive(Template)]
@@ -37,6 +38,7 @@ struct SystemPage {
     published: String,
     partitions: Vec<(String, String)>,
     models: Vec<ModelRow>,
+    swaps: Vec<SwapRow>,
     jobs: Vec<JobRow>,
     letters: Vec<LetterRow>,
 }
@@ -56,6 +58,14 @@ struct ModelRow {
     unit: String,
     /// The model first, then the naive methods that it has to beat.
     scores: Vec<Score>,
+}
+
+struct SwapRow {
+    detector: String,
+    from: String,
+    model: String,
+    replaced: String,
+    promoted: String,
 }
 
 struct Score {
@@ -88,6 +98,7 @@ pub(super) async fn show_system(request: HttpRequest, state: web::Data<AppState>
     let (zone, now) = (offset(profile), state.clock.now());
     let BoundaryInfo { boundary, published_at } = state.views.boundary_info(&profile.name).await?;
     let models = served_models(&state, profile).await?;
+    let swaps = state.views.model_swaps(&profile.name, SHOWN_SWAPS).await?;
     let jobs = state.views.recent_job_runs(&profile.name, SHOWN_JOBS).await?;
     let letters = state.views.recent_dead_letters(&profile.name, SHOWN_LETTERS).await?;
     render(&SystemPage {
@@ -101,6 +112,7 @@ pub(super) async fn show_system(request: HttpRequest, state: web::Data<AppState>
             .map(|(partition, offset)| (String::from(partition), grouped(offset.get())))
             .collect(),
         models: models.into_iter().map(|served| ModelRow::new(served, profile, zone)).collect(),
+        swaps: swaps.into_iter().map(|swap| SwapRow::new(swap, zone)).collect(),
         jobs: jobs.into_iter().map(|run| JobRow::new(run, zone)).collect(),
         letters: letters.into_iter().map(|letter| LetterRow::new(letter, zone)).collect(),
         chrome: Chrome::gather(&state, profile, None, "System", "/system").await?,
@@ -151,6 +163,20 @@ impl ModelRow {
             lake_version: manifest.lake_version,
             unit: unit.map(|measure| measure.unit.clone()).unwrap_or_default(),
             scores: own.into_iter().chain(naive).collect(),
+        }
+    }
+}
+
+impl SwapRow {
+    fn new(swap: ModelSwap, zone: FixedOffset) -> Self {
+        let short =
+            |model: Option<ModelId>| model.map_or_else(|| "none".to_owned(), |id| format::short_id(id.as_str()));
+        Self {
+            detector: swap.detector.replace('_', " "),
+            from: swap.from.to_string(),
+            model: short(swap.model),
+            replaced: short(swap.replaced),
+            promoted: swap.promoted_at.map_or_else(|| "–".to_owned(), |at| format::table_time(at, zone)),
         }
     }
 }

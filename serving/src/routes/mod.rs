@@ -10,6 +10,7 @@ pub(crate) mod health;
 pub(crate) mod jobs;
 pub(crate) mod metrics;
 pub(crate) mod model_info;
+mod model_swaps;
 mod models;
 pub(crate) mod predict;
 mod readings;
@@ -31,6 +32,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(resource("/api/usage", READ).route(read().to(usage::list_usage)))
         .service(resource("/api/forecasts", READ).route(read().to(forecasts::find_forecast)))
         .service(resource("/api/model_info", READ).route(read().to(model_info::find_model_info)))
+        .service(resource("/api/model_swaps", READ).route(read().to(model_swaps::list_model_swaps)))
         .service(resource("/api/counts", READ).route(read().to(counts::find_counts)))
         .service(
             resource("/api/predict", "GET, HEAD, POST")

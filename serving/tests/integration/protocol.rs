@@ -16,7 +16,15 @@ async fn an_unknown_parameter_is_refused_and_not_ignored() {
 #[tokio::test]
 async fn an_unknown_stream_names_the_known_ones() {
     let app = TestApp::start().await;
-    for path in ["/api/anomalies", "/api/usage", "/api/forecasts", "/api/counts", "/api/jobs", "/api/model_info"] {
+    for path in [
+        "/api/anomalies",
+        "/api/usage",
+        "/api/forecasts",
+        "/api/counts",
+        "/api/jobs",
+        "/api/model_info",
+        "/api/model_swaps",
+    ] {
         let refused = app.get(&format!("{path}?stream=hosehold")).await;
         assert_eq!((refused.status, refused.code().as_str()), (404, "unknown_stream"), "{path}");
         assert_eq!(refused.json()["error"]["hint"], "known streams: campus, grid, household, power-plant, sensor");

@@ -25,7 +25,7 @@ pub use open::open;
 pub use outbox::{OutboxBacklog, OutboxLease, OutboxViews};
 pub use serving::{
     AnomalyCursor, AnomalyFilter, AnomalyPage, BoundaryInfo, DeadLetterFilter, LayerCounts, ListedDeadLetter,
-    ServedModel, ServingViews, UsageQuery, UsageResult, UsageWindow,
+    ModelSwap, ServedModel, ServingViews, UsageQuery, UsageResult, UsageWindow,
 };
 pub use speed::{ApplyOutcome, Effects, PartitionState, RollupDelta, SpeedViews};
 pub use sql::SqlViews;

@@ -11,7 +11,7 @@ use crate::{
     dead_letter::DeadLetter,
     forecast::ForecastVintage,
     job::JobRun,
-    model::{ModelKind, ModelManifest},
+    model::{ModelId, ModelKind, ModelManifest},
     position::{DeviceId, SourcePosition, StreamName},
     reading::MessageCounts,
     rollup::Partial,
@@ -150,6 +150,21 @@ pub struct ServedModel {
     pub since: DateTime<Utc>,
 }
 
+/// A detector judges with another model from a cut on: every reading below it was judged by the one before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelSwap {
+    /// The first position that the model judges.
+    pub from: SourcePosition,
+    /// The detector's name in the profile.
+    pub detector: String,
+    /// The model; `None` if the detector has none any more.
+    pub model: Option<ModelId>,
+    /// The model before; `None` if the detector had none.
+    pub replaced: Option<ModelId>,
+    /// When the model first was promoted, if the views know of it.
+    pub promoted_at: Option<DateTime<Utc>>,
+}
+
 /// What serving needs of the views.
 #[async_trait]
 pub trait ServingViews: std::fmt::Debug + Send + Sync {
@@ -181,6 +196,10 @@ pub trait ServingViews: std::fmt::Debug + Send + Sync {
 
     /// The model that serves now, and since when.
     async fn served_model(&self, stream: &StreamName, kind: ModelKind) -> Result<Option<ServedModel>, ViewsError>;
+
+    /// Where the models of detectors changed, partition by partition, newest first, from one snapshot: the newest `limit`
+    /// places of each partition.
+    async fn model_swaps(&self, stream: &StreamName, limit: u32) -> Result<Vec<ModelSwap>, ViewsError>;
 
     /// How much there is. `measure` is the one whose batch values are counted.
     async fn counts(&self, stream: &StreamName, measure: &str, window_secs: u32) -> Result<LayerCounts, ViewsError>;

@@ -7,6 +7,7 @@ mod devices;
 mod forecasts;
 mod jobs;
 mod model_info;
+mod model_swaps;
 mod predict;
 mod readings;
 mod reload_model;

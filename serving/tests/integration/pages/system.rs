@@ -1,5 +1,8 @@
 use kilowatch_serving::{ReadinessProblem, ReadinessReport};
-use kilowatch_shared::{job::JobStatus, model::ModelKind};
+use kilowatch_shared::{
+    job::JobStatus,
+    model::{ModelId, ModelKind},
+};
 
 use super::html::assert_well_formed;
 use crate::support::{TestApp, World};
@@ -11,6 +14,7 @@ async fn it_shows_what_batch_and_speed_did() {
     world.publish(&[], 7, Some(1)).await;
     world.with_a_job("train", JobStatus::Failed, "2 rows are too few to train on").await;
     world.with_model(ModelKind::Forecast, b"some forecast").await;
+    world.with_a_swap(6, &ModelId::of(b"a forest")).await;
     let app = TestApp::over(world).await;
     app.world.probe.set(ReadinessReport {
         problems: vec![ReadinessProblem { component: "lake".into(), reason: "9 segments wait".into() }],
@@ -26,6 +30,8 @@ async fn it_shows_what_batch_and_speed_did() {
         "the payload is not JSON",
         "2 rows are too few to train on",
         "seasonal naive",
+        "<code>log:memory:energy-stream/0@7</code>",
+        &ModelId::of(b"a forest").as_str()[..12],
         "9 segments wait",
     ] {
         assert!(page.text().contains(content), "{content:?} is missing in\n{}", page.text());

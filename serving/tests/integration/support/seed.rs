@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
-    anomaly::{Anomaly, AnomalyOrigin, Explanation, Severity, Verdict},
+    anomaly::{Anomaly, AnomalyOrigin, Explanation, Opinion, OpinionState, Severity, Verdict},
     checkpoint::{Boundary, Cut, OffsetSpan, OwnerToken, Pins, SourcePartition},
     dead_letter::DeadLetter,
     forecast::{ForecastPoint, ForecastVintage},
@@ -38,7 +38,12 @@ pub fn anomaly(world: &World, offset: u64, severity: Severity, detector: &str) -
             expected_high: Some(2.4),
             window_readings: 240,
             text: format!("active_power 7.25 kW at offset {offset} is over 0.2 to 2.4 kW"),
-            others: Vec::new(),
+            others: vec![Opinion {
+                detector: if detector == "three_sigma" { "isolation_forest" } else { "three_sigma" }.to_owned(),
+                state: OpinionState::Quiet,
+                score: Some(0.48),
+                threshold: Some(0.61),
+            }],
         },
     };
     let position = world.partition().at(Offset::new(offset));
@@ -103,6 +108,18 @@ impl World {
         let to = from.plus(messages);
         let effects = Effects { cut: Some(self.cut(to.get())), ..effects };
         let outcome = self.views.apply(&partition, owner, OffsetSpan { from, to }, &effects).await.unwrap();
+        assert_eq!(outcome, ApplyOutcome::Applied);
+    }
+
+    /// Records a cut after `messages` more, from which on the isolation forest judges with this model.
+    pub async fn with_a_swap(&self, messages: u64, model: &ModelId) {
+        let (partition, owner) = (self.partition(), OwnerToken::fresh());
+        let from = self.views.claim(&partition, owner, &self.cut(0)).await.unwrap().applied;
+        let offset = from.plus(messages);
+        let models = BTreeMap::from([("isolation_forest".to_owned(), model.clone())]);
+        let cut = Cut { offset, pins: Arc::new(Pins::of_this_build(&self.profile, models)) };
+        let effects = Effects { cut: Some(cut), ..Effects::default() };
+        let outcome = self.views.apply(&partition, owner, OffsetSpan { from, to: offset }, &effects).await.unwrap();
         assert_eq!(outcome, ApplyOutcome::Applied);
     }
 

@@ -12,6 +12,7 @@ mod devices;
 mod forecasts;
 pub mod instant;
 mod job_runs;
+mod model_swaps;
 mod models;
 mod outbox;
 mod partitions;

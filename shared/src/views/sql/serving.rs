@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Database, SqlViews, Statement, anomalies, dead_letters, devices, forecasts, job_runs, models, publication, rollups,
+    Database, SqlViews, Statement, anomalies, dead_letters, devices, forecasts, job_runs, model_swaps, models,
+    partitions, publication, rollups,
 };
 use crate::{
     dead_letter::DeadLetter,
@@ -15,7 +16,7 @@ use crate::{
     reading::MessageCounts,
     views::{
         AnomalyCursor, AnomalyFilter, AnomalyPage, BoundaryInfo, DeadLetterFilter, LayerCounts, ListedDeadLetter,
-        ServedModel, ServingViews, UsageQuery, UsageResult, ViewsError,
+        ModelSwap, ServedModel, ServingViews, UsageQuery, UsageResult, ViewsError,
     },
 };
 
@@ -61,6 +62,15 @@ impl<D: Database> ServingViews for SqlViews<D> {
     async fn served_model(&self, stream: &StreamName, kind: ModelKind) -> Result<Option<ServedModel>, ViewsError> {
         let row = self.database.fetch_optional(models::serving(stream, kind)).await?;
         row.as_ref().map(models::served_of).transpose()
+    }
+
+    async fn model_swaps(&self, stream: &StreamName, limit: u32) -> Result<Vec<ModelSwap>, ViewsError> {
+        let mut session = self.database.snapshot().await?;
+        let mut swaps = Vec::new();
+        for partition in partitions::of_stream(session.as_mut(), stream).await? {
+            swaps.extend(model_swaps::of_partition(session.as_mut(), &partition, limit).await?);
+        }
+        Ok(swaps)
     }
 
     async fn counts(&self, stream: &StreamName, measure: &str, window_secs: u32) -> Result<LayerCounts, ViewsError> {

@@ -100,6 +100,7 @@ macro_rules! contract_of {
             models::a_period_does_not_end_before_it_began,
             models::an_unknown_model_is_not_promoted,
             models::of_promotions_at_once_one_model_serves,
+            models::a_swap_is_found_at_the_first_cut_of_its_pins_in_each_partition,
             models::a_vintage_is_never_overwritten,
             models::the_newest_vintage_is_that_of_the_last_issue,
             models::two_models_of_one_instant_are_two_vintages,

@@ -3,10 +3,11 @@
 use kilowatch_shared::{
     forecast::{ForecastPoint, ForecastVintage},
     model::{ModelId, ModelKind, ModelManifest, RegressionMetrics},
-    views::ViewsError,
+    position::Offset,
+    views::{Effects, ModelSwap, ViewsError},
 };
 
-use super::subject::{HOUR, MEASURE, Subject, device, hour, household};
+use super::subject::{HOUR, MEASURE, Subject, cut, cut_with_model, device, hour, household, partition};
 
 fn manifest(name: &str, kind: ModelKind, day: i64) -> ModelManifest {
     let metrics = RegressionMetrics { rmse: 0.25, mae: 0.125, r2: 0.875, rows: 4096 };
@@ -105,6 +106,40 @@ pub async fn of_promotions_at_once_one_model_serves(subject: &Subject) {
     }
     assert!(changed > 0);
     assert!(subject.views.serving_model(&household(), ModelKind::Forecast).await.unwrap().is_some());
+}
+
+pub async fn a_swap_is_found_at_the_first_cut_of_its_pins_in_each_partition(subject: &Subject) {
+    let (one, two) = (ModelId::of(b"one"), ModelId::of(b"two"));
+    let two_promoted = ModelManifest { id: two.clone(), ..manifest("two", ModelKind::IsolationForest, 1) };
+    subject.views.add_model(&two_promoted).await.unwrap();
+    subject.views.promote_model(&household(), ModelKind::IsolationForest, &two, hour(7)).await.unwrap();
+    assert_eq!(subject.views.model_swaps(&household(), 10).await.unwrap(), []);
+    for number in [0, 1] {
+        let mut member = subject.claim(&partition(number), 0).await;
+        // Partition 1 never gets a model.
+        let models: &[(u64, Option<&[u8]>)] = match number {
+            0 => &[(2, None), (4, Some(b"one")), (6, Some(b"one")), (8, Some(b"two")), (9, Some(b"two")), (11, None)],
+            _ => &[(3, None)],
+        };
+        for (at, model) in models {
+            let cut = model.map_or_else(|| cut(*at), |model| cut_with_model(*at, model));
+            member.apply(*at, Effects { cut: Some(cut), ..Effects::default() }).await;
+        }
+    }
+    let swap = |at: u64, model: Option<&ModelId>, replaced: Option<&ModelId>, promoted_at| ModelSwap {
+        from: partition(0).at(Offset::new(at)),
+        detector: "isolation_forest".to_owned(),
+        model: model.cloned(),
+        replaced: replaced.cloned(),
+        promoted_at,
+    };
+    let all = [
+        swap(11, None, Some(&two), None),
+        swap(8, Some(&two), Some(&one), Some(hour(7))),
+        swap(4, Some(&one), None, None),
+    ];
+    assert_eq!(subject.views.model_swaps(&household(), 10).await.unwrap(), all);
+    assert_eq!(subject.views.model_swaps(&household(), 2).await.unwrap(), all[..2]);
 }
 
 fn vintage(name: &str, issued: i64, shift: f64) -> ForecastVintage {
