@@ -3,6 +3,7 @@
 
 mod commands;
 mod dead_letters;
+mod duplicates;
 mod embedded;
 #[cfg(feature = "service-tests")]
 mod group;

@@ -5,6 +5,7 @@ use kilowatch_shared::{
     anomaly::{Anomaly, Opinion, OpinionState},
     detect::features::FeatureSet,
     stream::StreamProfile,
+    wording::counted,
 };
 
 use super::format;
@@ -20,6 +21,8 @@ pub(super) struct AnomalyRow {
     pub measure: String,
     pub observed: String,
     pub expected: String,
+    /// On how many readings the expectation rests; empty where it rests on none.
+    pub window: String,
     pub score: String,
     pub explanation: String,
     /// What the other detectors said; empty if there is none.
@@ -80,6 +83,10 @@ impl AnomalyRow {
             measure,
             observed: format!("{} {unit}", format::value(why.observed)),
             expected,
+            window: match why.window_readings {
+                0 => String::new(),
+                readings => format!("from {}", counted(readings, "reading")),
+            },
             score: format!("{} / {}", format::value(verdict.score), format::value(verdict.threshold)),
             explanation: why.text,
             others: why.others.iter().map(opinion).collect::<Vec<_>>().join(", "),

@@ -4,6 +4,21 @@ use super::html::assert_well_formed;
 use crate::support::{TestApp, World, anomaly};
 
 #[tokio::test]
+async fn a_row_says_what_was_seen_and_expected_by_how_much_history_and_what_the_others_said() {
+    let world = World::empty().await;
+    let found = vec![anomaly(&world, 0, Critical, "three_sigma")];
+    world.with_anomalies(found).await;
+    let app = TestApp::over(world).await;
+    let page = app.get("/anomalies").await;
+    assert_well_formed(page.text());
+    for content in
+        ["7.25 kW", "0.2 to 2.4 kW", "from 240 readings", "4.20 / 3.00", "isolation forest is quiet (0.480 / 0.610)"]
+    {
+        assert!(page.text().contains(content), "{content:?} is missing in\n{}", page.text());
+    }
+}
+
+#[tokio::test]
 async fn filters_stay_and_pages_lead_on() {
     let world = World::empty().await;
     let severities = [Critical, Minor, Critical, Critical];
