@@ -11,3 +11,5 @@ mod process;
 mod rounds;
 #[cfg(feature = "service-tests")]
 mod secured;
+#[cfg(feature = "service-tests")]
+mod systems;
