@@ -89,7 +89,7 @@ text_id!(
     DeviceId,
     "device id",
     "1 to 200 characters without control characters",
-    |v| !v.is_empty() && v.len() <= 800 && v.chars().count() <= 200 && !v.chars().any(char::is_control)
+    |v| !v.is_empty() && is_short_and_printable(v, 200)
 );
 
 text_id!(
@@ -104,6 +104,15 @@ text_id!(
             matches!(kind, "kafka" | "log" | "file" | "dead") && !rest.is_empty()
         })
 );
+
+/// Whether a text has at most so many characters and none that controls.
+pub(crate) fn is_short_and_printable(text: &str, most_chars: usize) -> bool {
+    // Every message is asked twice, and nearly all of them are plain.
+    if text.is_ascii() {
+        return text.len() <= most_chars && !text.bytes().any(|byte| byte.is_ascii_control());
+    }
+    text.len() <= 4 * most_chars && text.chars().count() <= most_chars && !text.chars().any(char::is_control)
+}
 
 impl SourceId {
     /// Whether the source is an ordered log, whose positions the live fold judges, and not a file.

@@ -11,16 +11,12 @@ use kilowatch_shared::{
     log::LogRecord,
     outbox::OutboxEntry,
     position::Offset,
-    reading::MessageCounts,
+    reading::{MessageCounts, columns::ReadingRun},
     views::Effects,
 };
 
 use crate::{
-    log_times::LogTimes,
-    outbox::message,
-    rollup_buffer::{RollupBuffer, rollup_tag_places},
-    segmented_fold::Absorb,
-    unclosed::Rows,
+    log_times::LogTimes, outbox::message, rollup_buffer::RollupBuffer, segmented_fold::Absorb, unclosed::Rows,
 };
 
 /// Messages of one segment, folded but not applied.
@@ -28,7 +24,6 @@ use crate::{
 pub struct OpenBatch {
     span: OffsetSpan,
     pins: Arc<Pins>,
-    tag_places: Vec<Option<usize>>,
     rollups: RollupBuffer,
     anomalies: Vec<Anomaly>,
     ended: Vec<EndedEpisode>,
@@ -63,9 +58,8 @@ impl OpenBatch {
     pub fn new(from: Offset, pins: Arc<Pins>) -> Self {
         Self {
             span: OffsetSpan { from, to: from },
-            tag_places: rollup_tag_places(&pins.profile),
+            rollups: RollupBuffer::new(&pins.profile),
             pins,
-            rollups: RollupBuffer::default(),
             anomalies: Vec::new(),
             ended: Vec::new(),
             dead_letters: Vec::new(),
@@ -105,7 +99,8 @@ impl OpenBatch {
     /// Ends it.
     #[must_use]
     pub fn seal(self) -> SealedBatch {
-        let (rollups, devices) = self.rollups.finish(&self.pins.profile);
+        let names = self.rows.readings.runs().first().map_or(&[][..], ReadingRun::devices);
+        let (rollups, devices) = self.rollups.finish(&self.pins.profile, names);
         // A hash of an earlier message would be compared with whatever stands at A-1.
         let last_message = self
             .last
@@ -146,13 +141,13 @@ impl Absorb for OpenBatch {
                 } else {
                     self.counts.duplicates += 1;
                 }
-                self.rollups.add(&self.pins.profile, &self.tag_places, &reading.reading, counts);
+                let device = self.rows.push_reading(&reading);
+                self.rollups.add(device, &reading.reading, counts);
                 for anomaly in anomalies {
                     self.tell(&anomaly, &record);
                     self.anomalies.push(anomaly);
                 }
                 self.ended.extend(ended);
-                self.rows.push_reading(reading);
             }
             Folded::DeadLetter(letter) => {
                 self.counts.dead_letters += 1;

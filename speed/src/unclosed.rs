@@ -6,51 +6,50 @@ use kilowatch_shared::{
     checkpoint::OffsetSpan,
     dead_letter::DeadLetter,
     position::Offset,
-    reading::{LakeReading, Reading},
+    reading::{FoldedReading, ReadingColumns},
 };
 
 /// What a run of messages brings to the lake.
 #[derive(Debug, Default)]
 pub struct Rows {
     /// The readings, in offset order, duplicates included.
-    pub readings: Vec<LakeReading>,
+    pub readings: ReadingColumns,
     /// The messages that became none, in offset order.
     pub dead_letters: Vec<DeadLetter>,
-    /// About how many bytes both take in memory.
-    pub bytes: usize,
 }
 
 impl Rows {
-    /// Adds a reading.
-    pub fn push_reading(&mut self, reading: LakeReading) {
-        let Reading { device, measures, tags, injected, .. } = &reading.reading;
-        let texts = tags.iter().chain([injected]).flatten().map(|text| text.len()).sum::<usize>();
-        let spilled = if measures.spilled() { size_of_val(measures.as_slice()) } else { 0 };
-        self.bytes += size_of::<LakeReading>() + device.as_str().len() + texts + spilled;
-        self.readings.push(reading);
+    /// Adds a reading, and gives the number of its device.
+    pub fn push_reading(&mut self, reading: &FoldedReading) -> u32 {
+        self.readings.push(reading)
     }
 
     /// Adds a dead letter.
     pub fn push_dead_letter(&mut self, letter: DeadLetter) {
-        self.bytes += size_of::<DeadLetter>()
-            + letter.raw.len()
-            + letter.reason.len()
-            + letter.key.as_ref().map_or(0, |key| key.len());
         self.dead_letters.push(letter);
     }
 
     /// Adds rows that come after these.
     pub fn append(&mut self, mut later: Self) {
-        self.readings.append(&mut later.readings);
+        self.readings.append(later.readings);
         self.dead_letters.append(&mut later.dead_letters);
-        self.bytes += later.bytes;
+    }
+
+    /// About how many bytes they take in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let letter = |letter: &DeadLetter| {
+            size_of::<DeadLetter>()
+                + letter.raw.len()
+                + letter.reason.len()
+                + letter.key.as_ref().map_or(0, |key| key.len())
+        };
+        self.readings.bytes() + self.dead_letters.iter().map(letter).sum::<usize>()
     }
 
     /// Drops rows of offsets below `offset`.
     pub fn drop_below(&mut self, offset: Offset) {
-        if self.readings.first().is_some_and(|row| row.position.offset < offset) {
-            self.readings.retain(|row| row.position.offset >= offset);
-        }
+        self.readings.drop_below(offset);
         if self.dead_letters.first().is_some_and(|row| row.position.offset < offset) {
             self.dead_letters.retain(|row| row.position.offset >= offset);
         }
@@ -58,13 +57,13 @@ impl Rows {
 
     /// How many there are.
     #[must_use]
-    pub const fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.readings.len() + self.dead_letters.len()
     }
 
     /// Whether there are none.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
@@ -113,14 +112,15 @@ impl Unclosed {
     /// Adds what `messages` messages of the open segment became. Over the cap the segment's rows are dropped, and so
     /// is all that comes until its cut: half a segment is of no use to a close.
     pub fn extend(&mut self, rows: Rows, messages: usize) {
+        let bytes = rows.bytes();
         self.open_messages += messages;
-        self.open_bytes += rows.bytes;
+        self.open_bytes += bytes;
         let Some(open) = &mut self.open else { return };
-        if self.kept_bytes + rows.bytes > self.cap_bytes {
-            self.kept_bytes -= open.bytes;
+        if self.kept_bytes + bytes > self.cap_bytes {
+            self.kept_bytes -= open.bytes();
             self.open = None;
         } else {
-            self.kept_bytes += rows.bytes;
+            self.kept_bytes += bytes;
             open.append(rows);
         }
     }
@@ -150,7 +150,7 @@ impl Unclosed {
             to = next.to;
             self.sealed.pop_front();
         }
-        self.kept_bytes -= rows.as_ref().map_or(0, |rows| rows.bytes);
+        self.kept_bytes -= rows.as_ref().map_or(0, Rows::bytes);
         let span = OffsetSpan { from: self.from, to };
         self.from = to;
         Some(Closable { span, rows })
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn cap_for(messages: u64) -> usize {
-        rows(0..messages).bytes
+        rows(0..messages).bytes()
     }
 
     #[test]

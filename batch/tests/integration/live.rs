@@ -14,7 +14,7 @@ use kilowatch_shared::{
     lake::{CommitOutcome, LakeTable, Segment, SegmentLake},
     log::LogRecord,
     position::{Offset, PartitionId, SourceId},
-    reading::LakeReading,
+    reading::FoldedReading,
     rollup::{Partial, RollupKey, RollupRow, window_start},
     stream::StreamProfile,
     views::{ApplyOutcome, Effects},
@@ -31,7 +31,7 @@ pub struct LivePartition {
     fold: PartitionFold,
     closed: Offset,
     next: Offset,
-    rows: Vec<LakeReading>,
+    rows: Vec<FoldedReading>,
     pub anomalies: Vec<Anomaly>,
     ended: Vec<EndedEpisode>,
     open_episodes: BTreeSet<String>,
@@ -104,7 +104,7 @@ impl LivePartition {
         let segment = Segment {
             partition: self.partition.clone(),
             span: OffsetSpan { from: self.closed, to: self.next },
-            rows: std::mem::take(&mut self.rows),
+            rows: std::mem::take(&mut self.rows).iter().collect(),
             cuts: vec![
                 Cut { offset: self.closed, pins: self.pins.clone() },
                 Cut { offset: self.next, pins: self.next_pins.as_ref().unwrap_or(&self.pins).clone() },
@@ -159,7 +159,7 @@ pub async fn models_of(room: &Room, pins: &Pins) -> ModelSet {
     models
 }
 
-fn deltas(room: &Room, row: &LakeReading) -> Vec<RollupRow> {
+fn deltas(room: &Room, row: &FoldedReading) -> Vec<RollupRow> {
     let measures = room.profile.measures.iter().zip(&row.reading.measures);
     measures
         .filter_map(|(measure, value)| {

@@ -15,7 +15,7 @@ use kilowatch_shared::{
     views::SharedViews,
     wording::counted,
 };
-use kilowatch_speed::{SpeedDeps, SpeedLayer};
+use kilowatch_speed::{SpeedConfig, SpeedDeps, SpeedLayer};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +30,9 @@ use crate::{
 
 /// How often a drain looks whether it is done.
 const LAG_POLL: Duration = Duration::from_millis(50);
+
+/// Longest micro-batch of a drain in milliseconds: nothing more will come that would be worth waiting for.
+const DRAIN_WINDOW_MS: u64 = 200;
 
 /// Subcommands of `speed`.
 #[derive(Debug, Subcommand)]
@@ -72,7 +75,11 @@ impl SpeedCommand {
         let stores = Stores::open(context).await?;
         let log = stores::open_log(context).await?;
         log.create_topic(&profile.topic, profile.partitions).await.context("making the topic")?;
-        let layer = layer(context, &stores, &log, vec![profile.clone()]);
+        let mut config = context.settings.speed.clone();
+        if args.until_caught_up {
+            config.window_ms = config.window_ms.min(DRAIN_WINDOW_MS);
+        }
+        let layer = layer(&stores, &log, vec![profile.clone()], config);
         let probe = Arc::new(SpeedProbe::new(Arc::clone(&layer), stop.clone()));
         let ops = Ops::start(context, probe)?;
         let applied_before = applied_messages(&stores.views, &profile.name).await?;
@@ -93,14 +100,14 @@ impl SpeedCommand {
 }
 
 /// The speed layer over these stores.
-pub fn layer(context: &Context, stores: &Stores, log: &SharedLog, profiles: Vec<StreamProfile>) -> Arc<SpeedLayer> {
+pub fn layer(stores: &Stores, log: &SharedLog, profiles: Vec<StreamProfile>, config: SpeedConfig) -> Arc<SpeedLayer> {
     let deps = SpeedDeps {
         log: log.clone(),
         lake: stores.lake.clone(),
         views: stores.views.clone(),
         clock: stores.clock.clone(),
     };
-    Arc::new(SpeedLayer::new(deps, profiles, context.settings.speed.clone()))
+    Arc::new(SpeedLayer::new(deps, profiles, config))
 }
 
 /// Messages of a stream that the views have the effects of.

@@ -17,7 +17,7 @@ use crate::{
     dead_letter::DeadLetter,
     model::{ModelId, ModelManifest},
     position::{Offset, PartitionId, StreamName},
-    reading::LakeReading,
+    reading::{LakeReading, ReadingColumns},
     stream::StreamProfile,
 };
 
@@ -38,8 +38,8 @@ pub struct MemoryLake {
 
 #[derive(Debug, Default, Clone)]
 struct Inner {
-    readings: BTreeMap<StreamName, Table<LakeReading>>,
-    dead_letters: BTreeMap<StreamName, Table<DeadLetter>>,
+    readings: BTreeMap<StreamName, Table<ReadingColumns>>,
+    dead_letters: BTreeMap<StreamName, Table<Vec<DeadLetter>>>,
     states: BTreeMap<PartitionId, BTreeMap<Offset, SavedState>>,
     models: BTreeMap<String, (ModelManifest, Bytes)>,
     faults: VecDeque<CommitFault>,
@@ -125,13 +125,17 @@ impl MemoryLake {
     /// The readings of a stream at a version, in commit order.
     #[must_use]
     pub fn readings_at(&self, stream: &StreamName, version: i64) -> Vec<LakeReading> {
-        rows_at(self.lock().readings.get(stream), version)
+        let inner = self.lock();
+        let segments = inner.readings.get(stream).into_iter().flat_map(|table| table.segments_until(version));
+        segments.flat_map(Segment::readings).collect()
     }
 
     /// All dead letters of a stream, in commit order.
     #[must_use]
     pub fn dead_letters(&self, stream: &StreamName) -> Vec<DeadLetter> {
-        rows_at(self.lock().dead_letters.get(stream), i64::MAX)
+        let inner = self.lock();
+        let segments = inner.dead_letters.get(stream).into_iter().flat_map(|table| table.segments_until(i64::MAX));
+        segments.flat_map(|segment| segment.rows.clone()).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -154,7 +158,7 @@ impl SegmentLake for MemoryLake {
         &self,
         profile: &StreamProfile,
         base: &LakeSnapshot,
-        segments: &[Segment<LakeReading>],
+        segments: &[Segment<ReadingColumns>],
     ) -> Result<CommitOutcome, LakeError> {
         let mut inner = self.lock();
         let fault = inner.faults.pop_front();
@@ -165,7 +169,7 @@ impl SegmentLake for MemoryLake {
         &self,
         profile: &StreamProfile,
         base: &LakeSnapshot,
-        segments: &[Segment<DeadLetter>],
+        segments: &[Segment<Vec<DeadLetter>>],
     ) -> Result<CommitOutcome, LakeError> {
         let mut inner = self.lock();
         let fault = inner.faults.pop_front();
@@ -195,9 +199,8 @@ impl SegmentLake for MemoryLake {
         Ok(table
             .segments_of(partition)
             .filter(|segment| segment.span.from < span.to && segment.span.to > span.from)
-            .flat_map(|segment| &segment.rows)
+            .flat_map(Segment::readings)
             .filter(|row| row.position.offset >= span.from && row.position.offset < span.to)
-            .cloned()
             .collect())
     }
 
@@ -243,8 +246,4 @@ fn append<T: Clone>(
     }
     let outcome = tables.entry(stream.clone()).or_default().append(stream, base, segments)?;
     if fault == Some(CommitFault::AnswerLost) { Err(lost()) } else { Ok(outcome) }
-}
-
-fn rows_at<T: Clone>(table: Option<&Table<T>>, version: i64) -> Vec<T> {
-    table.into_iter().flat_map(|table| table.segments_until(version)).flat_map(|segment| segment.rows.clone()).collect()
 }

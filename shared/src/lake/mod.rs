@@ -27,7 +27,7 @@ use crate::{
     dead_letter::DeadLetter,
     model::{ModelId, ModelManifest},
     position::{Offset, PartitionId, StreamName},
-    reading::LakeReading,
+    reading::{LakeReading, ReadingColumns},
     stream::StreamProfile,
 };
 
@@ -59,16 +59,23 @@ impl LakeSnapshot {
 
 /// A closed segment of one partition on its way to a table.
 #[derive(Debug, Clone)]
-pub struct Segment<T> {
+pub struct Segment<R> {
     /// Which partition.
     pub partition: PartitionId,
     /// From L to a recorded cut above it.
     pub span: OffsetSpan,
     /// What of the span belongs to the table, in offset order.
-    pub rows: Vec<T>,
+    pub rows: R,
     /// The recorded cuts of `[span.from, span.to)`, with their pins: those that its rows were judged with. They go into
     /// the commit's metadata.
     pub cuts: Vec<Cut>,
+}
+
+impl Segment<ReadingColumns> {
+    /// Its readings as the table keeps them.
+    pub fn readings(&self) -> impl Iterator<Item = LakeReading> + '_ {
+        self.rows.readings().map(|reading| reading.in_partition(&self.partition))
+    }
 }
 
 /// How a commit ended.
@@ -109,7 +116,7 @@ pub trait SegmentLake: std::fmt::Debug + Send + Sync {
         &self,
         profile: &StreamProfile,
         base: &LakeSnapshot,
-        segments: &[Segment<LakeReading>],
+        segments: &[Segment<ReadingColumns>],
     ) -> Result<CommitOutcome, LakeError>;
 
     /// The same for dead letters.
@@ -117,7 +124,7 @@ pub trait SegmentLake: std::fmt::Debug + Send + Sync {
         &self,
         profile: &StreamProfile,
         base: &LakeSnapshot,
-        segments: &[Segment<DeadLetter>],
+        segments: &[Segment<Vec<DeadLetter>>],
     ) -> Result<CommitOutcome, LakeError>;
 
     /// The cuts with their pins that the commits of a partition, to either table, carry for offsets in `span`, ascending.

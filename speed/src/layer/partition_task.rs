@@ -226,8 +226,8 @@ impl PartitionTask {
             if now >= end {
                 return Ok(Step::Done);
             }
-            // A backlog is read at full speed; at the log's end, messages may gather first.
-            if self.lag.records().is_none_or(|lag| lag <= came as u64) {
+            // A backlog is read at full speed, as is what may be one; at the log's end, messages may gather first.
+            if self.lag.records().is_some_and(|lag| lag <= came as u64) {
                 let pause = (self.context.config.window() / READS_A_WINDOW).clamp(Duration::from_millis(2), IDLE_WAIT);
                 tokio::select! {
                     () = tokio::time::sleep_until(end.min(now + pause)) => {}

@@ -8,7 +8,7 @@ use kilowatch_shared::{
     lake::{CommitOutcome, LakeSnapshot, LakeTable, SavedState, Segment},
     log::LogError,
     position::{Offset, PartitionId},
-    reading::LakeReading,
+    reading::ReadingColumns,
 };
 
 use super::{Doors, PartitionWorker, Step, rebuild::Rebuild, worker::Phase};
@@ -198,7 +198,7 @@ impl Close {
 
     /// Whether the dead letters are in, or there are none; else L has to be read again.
     async fn append_dead_letters(&mut self, base: &LakeSnapshot) -> Result<bool, StepError> {
-        let segments: Vec<Segment<DeadLetter>> =
+        let segments: Vec<Segment<Vec<DeadLetter>>> =
             self.parts.iter().filter_map(|part| part.dead_letter_segment(base)).collect();
         if segments.is_empty() {
             return Ok(true);
@@ -209,7 +209,8 @@ impl Close {
 
     async fn append_readings(&mut self, base: &LakeSnapshot) -> Result<(), StepError> {
         // The rows move into the segments and back, for a commit may have to be tried again.
-        let segments: Vec<Segment<LakeReading>> = self.parts.iter_mut().map(ClosePart::take_reading_segment).collect();
+        let segments: Vec<Segment<ReadingColumns>> =
+            self.parts.iter_mut().map(ClosePart::take_reading_segment).collect();
         let outcome = self.doors.lake.append_readings(&self.pins.profile, base, &segments).await;
         if let Ok(CommitOutcome::Committed(_)) = outcome {
             for part in self.parts.drain(..) {
@@ -234,7 +235,7 @@ impl Close {
 
 impl ClosePart {
     /// The dead letters that their table does not hold yet. They may be ahead of the readings, after a crash.
-    fn dead_letter_segment(&self, base: &LakeSnapshot) -> Option<Segment<DeadLetter>> {
+    fn dead_letter_segment(&self, base: &LakeSnapshot) -> Option<Segment<Vec<DeadLetter>>> {
         let from = base.closed_to(&self.partition).unwrap_or_else(|| self.cuts.start());
         let rows: Vec<DeadLetter> = self
             .rows
@@ -252,7 +253,7 @@ impl ClosePart {
         })
     }
 
-    fn take_reading_segment(&mut self) -> Segment<LakeReading> {
+    fn take_reading_segment(&mut self) -> Segment<ReadingColumns> {
         let rows = self.rows.as_mut().map(|rows| mem::take(&mut rows.readings)).unwrap_or_default();
         Segment { partition: self.partition.clone(), span: self.span, rows, cuts: self.cuts.within(self.span) }
     }

@@ -41,7 +41,9 @@ pub(super) struct Rebuild<'a> {
 impl Absorb for Rows {
     fn take(&mut self, _record: LogRecord, folded: Folded) {
         match folded {
-            Folded::Reading { reading, .. } => self.push_reading(reading),
+            Folded::Reading { reading, .. } => {
+                let _its_device = self.push_reading(&reading);
+            }
             Folded::DeadLetter(letter) => self.push_dead_letter(letter),
         }
     }

@@ -16,7 +16,7 @@ use kilowatch_shared::{
     lake::{CommitOutcome, LakeError, LakeSnapshot, LakeTable, SavedState, Segment, SegmentLake},
     model::{ModelId, ModelManifest},
     position::{Offset, PartitionId, StreamName},
-    reading::LakeReading,
+    reading::{LakeReading, ReadingColumns},
     stream::StreamProfile,
     views::{ApplyOutcome, Effects, PartitionState, SpeedViews, ViewsError},
 };
@@ -143,7 +143,7 @@ impl SegmentLake for AwayLake {
         &self,
         profile: &StreamProfile,
         base: &LakeSnapshot,
-        segments: &[Segment<LakeReading>],
+        segments: &[Segment<ReadingColumns>],
     ) -> Result<CommitOutcome, LakeError> {
         self.there()?.append_readings(profile, base, segments).await
     }
@@ -152,7 +152,7 @@ impl SegmentLake for AwayLake {
         &self,
         profile: &StreamProfile,
         base: &LakeSnapshot,
-        segments: &[Segment<DeadLetter>],
+        segments: &[Segment<Vec<DeadLetter>>],
     ) -> Result<CommitOutcome, LakeError> {
         self.there()?.append_dead_letters(profile, base, segments).await
     }

@@ -41,7 +41,7 @@ impl Truth {
             }
             match fold.fold(record) {
                 Folded::Reading { reading, anomalies, ended } => {
-                    truth.readings.push(reading);
+                    truth.readings.push(reading.in_partition(partition));
                     findings.extend(Findings { anomalies, ended });
                 }
                 Folded::DeadLetter(letter) => truth.dead_letters.push(letter),

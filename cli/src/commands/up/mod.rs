@@ -80,7 +80,7 @@ pub async fn run(args: UpArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let log = stores::open_log(context).await?;
     log.create_topic(&profile.topic, profile.partitions).await.context("making the topic")?;
 
-    let layer = speed::layer(context, &stores, &log, vec![profile.clone()]);
+    let layer = speed::layer(&stores, &log, vec![profile.clone()], context.settings.speed.clone());
     let probe = Arc::new(SpeedProbe::new(Arc::clone(&layer), stop.clone()));
     let server = serve::application(context, serving, &stores, log.clone(), probe)?;
     tracing::info!("dashboard at http://{}", server.address());

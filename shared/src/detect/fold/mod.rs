@@ -27,8 +27,8 @@ use crate::{
     checkpoint::Pins,
     dead_letter::DeadLetter,
     log::LogRecord,
-    position::{PartitionId, SourcePosition},
-    reading::{LakeReading, Reading},
+    position::{Offset, PartitionId},
+    reading::{FoldedReading, LakeReading, Reading},
     stream::{
         DECODER_VERSION, DecodeError, Decoder, StreamProfile,
         decode::{INJECTED_HEADER, time::nearest_in_range},
@@ -53,8 +53,8 @@ pub struct PartitionFold {
 pub enum Folded {
     /// A reading, with the alarms that it raised. A duplicate raises none.
     Reading {
-        /// The reading as the lake keeps it.
-        reading: LakeReading,
+        /// The reading.
+        reading: FoldedReading,
         /// At most one a detector, in the order of the pins: each opens an episode.
         anomalies: Vec<Anomaly>,
         /// Episodes that it ended, at most one a detector.
@@ -99,7 +99,6 @@ impl PartitionFold {
 
     /// Folds a record of the log.
     pub fn fold(&mut self, record: &LogRecord) -> Folded {
-        let position = self.partition.at(record.offset);
         // A Kafka producer stamps its messages itself, and one that takes microseconds for milliseconds is in the year
         // 50000, for which the views have no text and the lake no bucket.
         let ingested_at = nearest_in_range(record.timestamp);
@@ -110,13 +109,13 @@ impl PartitionFold {
         match decoded {
             Ok(mut reading) => {
                 reading.injected = injected(record);
-                let (is_duplicate, Findings { anomalies, ended }) = self.judge(&position, &reading);
-                let reading = LakeReading { reading, position, ingested_at, is_duplicate };
+                let (is_duplicate, Findings { anomalies, ended }) = self.judge(record.offset, &reading);
+                let reading = FoldedReading { reading, offset: record.offset, ingested_at, is_duplicate };
                 Folded::Reading { reading, anomalies, ended }
             }
             // Copies, for a record shares the memory of a whole run of messages, which a dead letter would keep alive.
             Err(error) => Folded::DeadLetter(DeadLetter {
-                position,
+                position: self.partition.at(record.offset),
                 key: record.key.as_deref().map(Bytes::copy_from_slice),
                 raw: record.payload.as_deref().map(Bytes::copy_from_slice).unwrap_or_default(),
                 reason: error.to_string(),
@@ -128,7 +127,7 @@ impl PartitionFold {
     /// Folds a reading that the lake kept, as [`PartitionFold::fold`] folded its message: a dead letter leaves no trace
     /// in the state, so the readings of a span in offset order rebuild it.
     pub fn replay(&mut self, reading: &LakeReading) -> Findings {
-        self.judge(&reading.position, &reading.reading).1
+        self.judge(reading.position.offset, &reading.reading).1
     }
 
     /// The pins of the running segment.
@@ -137,8 +136,8 @@ impl PartitionFold {
         &self.pins
     }
 
-    fn judge(&mut self, position: &SourcePosition, reading: &Reading) -> (bool, Findings) {
-        let device = self.devices.touch(&reading.device, position.offset, self.detectors.len());
+    fn judge(&mut self, offset: Offset, reading: &Reading) -> (bool, Findings) {
+        let device = self.devices.touch(&reading.device, offset, self.detectors.len());
         if device.seen.is_repeated(reading.event_time) {
             return (true, Findings::default());
         }
@@ -152,11 +151,7 @@ impl PartitionFold {
             if alarm.is_none() && state.episode.is_none() {
                 continue;
             }
-            let step = Step {
-                offset: position.offset,
-                event_time: reading.event_time,
-                alarm: alarm.map(|_| evidence.score().value),
-            };
+            let step = Step { offset, event_time: reading.event_time, alarm: alarm.map(|_| evidence.score().value) };
             let change = episode::step(&mut state.episode, detector.cool_down_secs, step);
             let stream = &self.partition.stream;
             if let Some((opened_at, end)) = change.ended {
@@ -167,7 +162,7 @@ impl PartitionFold {
                 let others = self.detectors.iter().zip(&said).enumerate().filter(|(other, _)| *other != at);
                 let others = others.map(|(_, (other, words))| other.opinion(words)).collect();
                 let verdict = detector.verdict(severity, evidence, others);
-                let (position, device) = (position.clone(), reading.device.clone());
+                let (position, device) = (self.partition.at(offset), reading.device.clone());
                 let origin = AnomalyOrigin::Speed;
                 findings.anomalies.push(Anomaly::new(stream, position, device, reading.event_time, verdict, origin));
             }

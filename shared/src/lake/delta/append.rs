@@ -21,11 +21,11 @@ use crate::{
     lake::{
         CommitOutcome, LakeError, LakeSnapshot, LakeTable, Segment,
         checks::{advance, still_where_base_has_them},
-        files::{EncodedFile, encode_file},
+        files::{EncodedFile, encode_file, encode_segments},
         schema::{bucket_of, dead_letters_to_batch, file_schema, readings_to_batch},
     },
     position::Offset,
-    reading::LakeReading,
+    reading::{LakeReading, ReadingColumns},
     stream::StreamProfile,
 };
 
@@ -94,15 +94,38 @@ pub(super) struct CutFacts {
 pub(super) const SEGMENTS_KEY: &str = "segments";
 pub(super) const PINS_KEY: &str = "pins";
 
+/// What of a segment goes to one of the two tables.
+pub(super) trait SegmentRows: Sized + Send + Sync {
+    const TABLE: LakeTable;
+    /// The rows of segments as data files, one a bucket.
+    fn encode(profile: &StreamProfile, segments: &[Segment<Self>]) -> Result<Vec<EncodedFile>, LakeError>;
+}
+
+impl SegmentRows for ReadingColumns {
+    const TABLE: LakeTable = LakeTable::Readings;
+
+    fn encode(profile: &StreamProfile, segments: &[Segment<Self>]) -> Result<Vec<EncodedFile>, LakeError> {
+        encode_segments(profile, segments)
+    }
+}
+
+impl SegmentRows for Vec<DeadLetter> {
+    const TABLE: LakeTable = LakeTable::DeadLetters;
+
+    fn encode(profile: &StreamProfile, segments: &[Segment<Self>]) -> Result<Vec<EncodedFile>, LakeError> {
+        encode_rows(profile, segments.iter().flat_map(|segment| &segment.rows))
+    }
+}
+
 impl DeltaLake {
-    pub(super) async fn append<T: LakeRow>(
+    pub(super) async fn append<R: SegmentRows>(
         &self,
         profile: &StreamProfile,
         base: &LakeSnapshot,
-        segments: &[Segment<T>],
+        segments: &[Segment<R>],
     ) -> Result<CommitOutcome, LakeError> {
         let stream = &profile.name;
-        let log = self.table(stream, T::TABLE);
+        let log = self.table(stream, R::TABLE);
         let moved = advance(stream, base, segments)?;
         let stands = |state: Option<&TableState>| {
             let now = state.map(|state| state.closed(stream)).unwrap_or_default();
@@ -113,9 +136,9 @@ impl DeltaLake {
             return Ok(CommitOutcome::Conflict);
         }
         let facts = facts_of(segments)?;
-        let encoded = aside(|| encode_segments(profile, segments))?;
-        let files = self.put_files(profile, T::TABLE, encoded).await?;
-        let columns = file_schema(profile, T::TABLE);
+        let encoded = aside(|| R::encode(profile, segments))?;
+        let files = self.put_files(profile, R::TABLE, encoded).await?;
+        let columns = file_schema(profile, R::TABLE);
         let now = self.now();
         let outcome = log
             .commit(now, |state| {
@@ -132,7 +155,7 @@ impl DeltaLake {
             })
             .await?;
         if outcome == CommitOutcome::Conflict {
-            self.discard(profile, T::TABLE, &files).await;
+            self.discard(profile, R::TABLE, &files).await;
         }
         Ok(outcome)
     }
@@ -173,13 +196,6 @@ pub(super) fn aside<R>(work: impl FnOnce() -> R) -> R {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
         _ => work(),
     }
-}
-
-fn encode_segments<T: LakeRow>(
-    profile: &StreamProfile,
-    segments: &[Segment<T>],
-) -> Result<Vec<EncodedFile>, LakeError> {
-    encode_rows(profile, segments.iter().flat_map(|segment| &segment.rows))
 }
 
 /// Rows as data files, one a bucket.

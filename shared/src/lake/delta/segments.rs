@@ -12,7 +12,7 @@ use crate::{
     lake::{CommitOutcome, LakeError, LakeSnapshot, LakeTable, SavedState, Segment, SegmentLake},
     model::{ModelId, ModelManifest},
     position::{Offset, PartitionId, StreamName},
-    reading::LakeReading,
+    reading::{LakeReading, ReadingColumns},
     stream::StreamProfile,
 };
 
@@ -30,7 +30,7 @@ impl SegmentLake for DeltaLake {
         &self,
         profile: &StreamProfile,
         base: &LakeSnapshot,
-        segments: &[Segment<LakeReading>],
+        segments: &[Segment<ReadingColumns>],
     ) -> Result<CommitOutcome, LakeError> {
         self.append(profile, base, segments).await
     }
@@ -39,7 +39,7 @@ impl SegmentLake for DeltaLake {
         &self,
         profile: &StreamProfile,
         base: &LakeSnapshot,
-        segments: &[Segment<DeadLetter>],
+        segments: &[Segment<Vec<DeadLetter>>],
     ) -> Result<CommitOutcome, LakeError> {
         self.append(profile, base, segments).await
     }

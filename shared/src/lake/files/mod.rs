@@ -3,7 +3,9 @@
 //! Encoding is pure and runs wherever the caller likes, in parallel; nothing is visible before a commit names the file.
 
 mod encode;
+mod segments;
 mod stats;
 
-pub use encode::{EncodedFile, encode_file};
+pub use encode::{EncodedFile, FileEncoder, encode_file};
+pub use segments::encode_segments;
 pub use stats::FileStats;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    mem::size_of,
+    mem::{self, size_of},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
 
@@ -78,6 +78,12 @@ impl State {
                 self.head = Some(next);
                 return Ok(Some(Fetched { records: Vec::new(), next }));
             }
+            if self.fits(limit) {
+                let records = Vec::from(mem::take(&mut self.records));
+                let next = records.last().map_or(Offset::ZERO, |record| record.offset.plus(1));
+                (self.bytes, self.head) = (0, Some(next));
+                return Ok(Some(Fetched { records, next }));
+            }
             let mut records = Vec::new();
             while let Some(record) = self.records.front() {
                 if !budget.allows(record.offset) || !budget.take(weight(record)) {
@@ -98,6 +104,14 @@ impl State {
                 Err(fault)
             }
         }
+    }
+
+    /// Whether one read takes all that is there, as it mostly does while a backlog is worked off.
+    fn fits(&self, limit: ReadLimit) -> bool {
+        let count = self.records.len();
+        count <= limit.records
+            && self.bytes <= limit.bytes + count * size_of::<LogRecord>()
+            && self.records.back().is_none_or(|last| limit.before.is_none_or(|before| last.offset < before))
     }
 
     /// What a read gets that waited for nothing.

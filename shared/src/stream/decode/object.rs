@@ -12,7 +12,7 @@ use super::{
     time::{EXACT_INTEGERS, TimeProblem, TimeReader},
 };
 use crate::{
-    position::DeviceId,
+    position::{DeviceId, is_short_and_printable},
     reading::{MAX_MAGNITUDE, Measures, Reading, Tags},
 };
 
@@ -254,7 +254,7 @@ impl ValueSeed<'_> {
             }
             Role::Measure(_) => self.refuse("it is a text, not a number"),
             Role::Tag(tag) => {
-                if text.chars().count() > MAX_TAG_CHARS || text.chars().any(char::is_control) {
+                if !is_short_and_printable(text, MAX_TAG_CHARS) {
                     return self.refuse("it is too long or has control characters");
                 }
                 self.draft.tags[tag] = Some(text.into());

@@ -118,7 +118,11 @@ fn from_seconds(seconds: f64) -> Result<DateTime<Utc>, TimeProblem> {
 /// The nearest instant that a meter can mean, in whole microseconds: as the lake keeps it, so that a row read back
 /// equals the row that was written.
 pub(crate) fn nearest_in_range(instant: DateTime<Utc>) -> DateTime<Utc> {
-    let micros = instant.timestamp_micros().clamp(EARLIEST_MICROS, LATEST_MICROS - 1);
+    let micros = instant.timestamp_micros();
+    if (EARLIEST_MICROS..LATEST_MICROS).contains(&micros) && instant.timestamp_subsec_nanos().is_multiple_of(1000) {
+        return instant;
+    }
+    let micros = micros.clamp(EARLIEST_MICROS, LATEST_MICROS - 1);
     DateTime::from_timestamp_micros(micros).unwrap_or_default()
 }
 

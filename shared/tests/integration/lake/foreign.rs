@@ -10,7 +10,7 @@ use kilowatch_shared::{
 use object_store::{ObjectStoreExt, path::Path};
 
 use super::{close, door};
-use crate::contracts::lake::subject::{partition, profile, segment, span};
+use crate::contracts::lake::subject::{partition, profile, segment, segment_with, span};
 
 /// Puts a commit of another program.
 async fn put_commit(store: &LakeStore, version: u32, lines: &[&str]) {
@@ -106,8 +106,7 @@ async fn a_profile_with_a_further_measure_widens_the_table() {
     close(&lake, 5).await;
     let mut wider = profile();
     wider.measures.push(Measure { name: "frequency".into(), unit: "Hz".into(), label: "Frequency".into() });
-    let mut closed = segment(&partition(0), 5, 6);
-    closed.rows[0].reading.measures.push(Some(50.0));
+    let closed = segment_with(&partition(0), 5, 6, |row| row.reading.measures.push(Some(50.0)));
     let base = lake.snapshot(&profile().name, LakeTable::Readings).await.unwrap();
     let outcome = lake.append_readings(&wider, &base, &[closed]).await.unwrap();
     assert_eq!(outcome, CommitOutcome::Committed(1));
@@ -127,8 +126,7 @@ async fn a_column_never_changes_its_type() {
     let mut turned = profile();
     turned.tags = vec!["voltage".into()];
     turned.measures.truncate(1);
-    let mut closed = segment(&partition(0), 5, 6);
-    closed.rows[0].reading.measures.truncate(1);
+    let closed = segment_with(&partition(0), 5, 6, |row| row.reading.measures.truncate(1));
     let base = lake.snapshot(&profile().name, LakeTable::Readings).await.unwrap();
     let error = lake.append_readings(&turned, &base, &[closed]).await.unwrap_err();
     assert!(matches!(&error, LakeError::Refused { reason } if reason.contains("`voltage`")), "{error}");

@@ -15,11 +15,12 @@ use kilowatch_shared::{
         session::{LakeSession, SessionLimits, SessionTable, lake_session},
         store::LakeStore,
     },
+    reading::LakeReading,
     stream::profile::Measure,
 };
 
 use super::{NOTHING, close, door};
-use crate::contracts::lake::subject::{at_minute, partition, profile, segment};
+use crate::contracts::lake::subject::{at_minute, partition, profile, segment_with};
 
 async fn session(lake: &DeltaLake, version: Option<i64>) -> LakeSession {
     let files = lake.open_table(&profile().name, LakeTable::Readings, version).await.unwrap();
@@ -47,10 +48,8 @@ async fn a_query_sees_the_version_that_it_was_given() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filters_skip_files_and_no_rows() {
     let lake = door(&LakeStore::in_memory());
-    let mut rows = segment(&partition(0), 0, 400);
-    for row in &mut rows.rows {
-        row.reading.event_time = at_minute(row.position.offset.get() * 1_440);
-    }
+    let a_day_each = |row: &mut LakeReading| row.reading.event_time = at_minute(row.position.offset.get() * 1_440);
+    let rows = segment_with(&partition(0), 0, 400, a_day_each);
     lake.append_readings(&profile(), &NOTHING, &[rows]).await.unwrap();
     let session = session(&lake, None).await;
     let count = async |condition: &str| {
@@ -74,10 +73,7 @@ async fn a_column_that_an_older_file_lacks_reads_as_null() {
     close(&lake, 5).await;
     let mut wider = profile();
     wider.measures.push(Measure { name: "frequency".into(), unit: "Hz".into(), label: "Frequency".into() });
-    let mut closed = segment(&partition(0), 5, 7);
-    for row in &mut closed.rows {
-        row.reading.measures.push(Some(50.0));
-    }
+    let closed = segment_with(&partition(0), 5, 7, |row| row.reading.measures.push(Some(50.0)));
     let base = lake.snapshot(&profile().name, LakeTable::Readings).await.unwrap();
     lake.append_readings(&wider, &base, &[closed]).await.unwrap();
     let batches = session(&lake, None)

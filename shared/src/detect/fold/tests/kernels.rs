@@ -113,7 +113,7 @@ proptest! {
             let folded = whole.fold(message);
             prop_assert_eq!(&folded, &parts.fold(message));
             if let Folded::Reading { reading, anomalies, ended } = folded {
-                prop_assert_eq!(replayed.replay(&reading), Findings { anomalies, ended });
+                prop_assert_eq!(replayed.replay(&reading.in_partition(&partition())), Findings { anomalies, ended });
             }
         }
         prop_assert_eq!(whole.save().unwrap(), parts.save().unwrap());

@@ -120,7 +120,7 @@ proptest! {
         let (mut live, mut replayed) = (fresh(1), fresh(1));
         for message in &messages {
             if let Folded::Reading { reading, anomalies, ended } = live.fold(message) {
-                prop_assert_eq!(replayed.replay(&reading), Findings { anomalies, ended });
+                prop_assert_eq!(replayed.replay(&reading.in_partition(&partition())), Findings { anomalies, ended });
             }
         }
         prop_assert_eq!(live.save().unwrap(), replayed.save().unwrap());

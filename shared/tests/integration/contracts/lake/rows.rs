@@ -9,7 +9,7 @@ use kilowatch_shared::{
     reading::LakeReading,
 };
 
-use super::subject::{Subject, at_minute, partition, profile, row, segment, span};
+use super::subject::{Subject, at_minute, columns, partition, profile, row, segment, span};
 
 const NOTHING: LakeSnapshot = LakeSnapshot { version: None, closed: BTreeMap::new() };
 
@@ -37,7 +37,7 @@ pub async fn rows_come_back_bit_for_bit(subject: &Subject) {
         with(10, &|row| row.is_duplicate = true),
         with(11, &|row| row.reading.event_time = at_minute(10)),
     ];
-    let segment = Segment { rows: rows.clone(), ..segment(&partition(0), 0, 12) };
+    let segment = Segment { rows: columns(&rows), ..segment(&partition(0), 0, 12) };
     subject.lake.append_readings(&profile(), &NOTHING, &[segment]).await.unwrap();
     let back = subject.rows(&partition(0), 0, 12).await;
     assert_eq!(back, rows);
@@ -53,7 +53,7 @@ pub async fn rows_come_back_in_offset_order_whatever_their_devices_and_times(sub
         // Two years, back and forth, so that several buckets and files are written.
         row.reading.event_time = at_minute((index as u64 * 7_919) % 1_051_200);
     }
-    let segment = Segment { rows: rows.clone(), ..segment(&partition(0), 0, 500) };
+    let segment = Segment { rows: columns(&rows), ..segment(&partition(0), 0, 500) };
     subject.lake.append_readings(&profile(), &NOTHING, &[segment]).await.unwrap();
     subject.close(&partition(0), 500, 510).await;
     rows.extend((500..510).map(|offset| row(&partition(0), offset)));
@@ -79,6 +79,6 @@ pub async fn sources_and_partitions_do_not_mix(subject: &Subject) {
     subject.lake.append_readings(&profile(), &NOTHING, &segments).await.unwrap();
     for (partition, segment) in all.iter().zip(segments) {
         let back = subject.other.read_readings(&profile(), partition, span(0, 5)).await.unwrap();
-        assert_eq!(back, segment.rows);
+        assert_eq!(back, segment.readings().collect::<Vec<_>>());
     }
 }

@@ -13,7 +13,7 @@ use kilowatch_shared::{
         store::LakeStore,
     },
     position::{DeviceId, Offset, PartitionId, SourceId},
-    reading::{LakeReading, Reading},
+    reading::{FoldedReading, LakeReading, Reading, ReadingColumns},
     stream::StreamProfile,
 };
 use tempfile::TempDir;
@@ -118,9 +118,31 @@ pub fn row(partition: &PartitionId, offset: u64) -> LakeReading {
     }
 }
 
-pub fn segment(partition: &PartitionId, from: u64, to: u64) -> Segment<LakeReading> {
-    let rows = (from..to).map(|offset| row(partition, offset)).collect();
-    Segment { partition: partition.clone(), span: span(from, to), rows, cuts: vec![cut(from), cut(to)] }
+/// Rows of one partition as a segment holds them.
+pub fn columns(rows: &[LakeReading]) -> ReadingColumns {
+    let mut columns = ReadingColumns::default();
+    for row in rows.iter().cloned() {
+        let LakeReading { reading, position, ingested_at, is_duplicate } = row;
+        columns.push(&FoldedReading { reading, offset: position.offset, ingested_at, is_duplicate });
+    }
+    columns
+}
+
+pub fn segment(partition: &PartitionId, from: u64, to: u64) -> Segment<ReadingColumns> {
+    segment_with(partition, from, to, |_| {})
+}
+
+/// A segment whose rows are changed before.
+pub fn segment_with(
+    partition: &PartitionId,
+    from: u64,
+    to: u64,
+    change: impl FnMut(&mut LakeReading),
+) -> Segment<ReadingColumns> {
+    let mut rows: Vec<LakeReading> = (from..to).map(|offset| row(partition, offset)).collect();
+    rows.iter_mut().for_each(change);
+    let (partition, span, rows) = (partition.clone(), span(from, to), columns(&rows));
+    Segment { partition, span, rows, cuts: vec![cut(from), cut(to)] }
 }
 
 pub fn cut(offset: u64) -> Cut {

@@ -1,10 +1,14 @@
-//! A reading: one message or row of a stream, decoded.
+//! A reading: one message or row of a stream, decoded. [`columns`] hold many of them in little memory.
+
+pub mod columns;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::position::{DeviceId, SourcePosition};
+pub use columns::ReadingColumns;
+
+use crate::position::{DeviceId, Offset, PartitionId, SourcePosition};
 
 /// Values in the order of the profile's measures; `None` is a value that is missing, which is not zero.
 pub type Measures = SmallVec<[Option<f64>; 8]>;
@@ -42,6 +46,28 @@ pub struct LakeReading {
     pub ingested_at: DateTime<Utc>,
     /// Whether (device, event time) was already seen inside the fold's window; the first one counts.
     pub is_duplicate: bool,
+}
+
+/// A reading as the fold of a partition gives it. The partition is the same for all of them and stands beside them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FoldedReading {
+    /// What the message said.
+    pub reading: Reading,
+    /// Where in the partition it stood.
+    pub offset: Offset,
+    /// The log's timestamp of the message.
+    pub ingested_at: DateTime<Utc>,
+    /// Whether (device, event time) was already seen inside the fold's window; the first one counts.
+    pub is_duplicate: bool,
+}
+
+impl FoldedReading {
+    /// The reading as the lake keeps it.
+    #[must_use]
+    pub fn in_partition(self, partition: &PartitionId) -> LakeReading {
+        let Self { reading, offset, ingested_at, is_duplicate } = self;
+        LakeReading { reading, position: partition.at(offset), ingested_at, is_duplicate }
+    }
 }
 
 /// How many messages of a span became what; every message is in exactly one field.
