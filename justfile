@@ -33,6 +33,14 @@ stack:
 bench:
     bench/run
 
+# From a full Kafka topic to PostgreSQL and lake, beside Flink; then 100,000 meters, for memory
+bench-speed:
+    bench/speed grid household devices
+
+# From a reading to its anomaly in the API, at 1,000 readings a second; wants an idle machine
+bench-latency:
+    bench/speed latency
+
 # Everything in one process, on 127.0.0.1:8080
 up *ARGS:
     cargo run --release --locked -- up {{ ARGS }}
