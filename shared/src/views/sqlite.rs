@@ -47,8 +47,8 @@ impl SqliteViews {
     pub async fn open(path: &Path) -> Result<Self, ViewsError> {
         let options = options().filename(path).create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
         let database = SqliteDatabase {
-            writer: pool(1).connect_lazy_with(options.clone()),
-            readers: pool(READERS).connect_lazy_with(options.pragma("query_only", "ON")),
+            writer: file_pool(1).connect_lazy_with(options.clone()),
+            readers: file_pool(READERS).connect_lazy_with(options.pragma("query_only", "ON")),
         };
         // Two processes that open a new file at once both want to switch it to WAL.
         Backoff::standard().run(|| database.migrate(), ViewsError::retry_hint).await?;
@@ -158,14 +158,17 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        // A full disk makes SQLite roll a transaction back by itself. The driver does not notice, and refuses every later
-        // one on that connection. The ping lets a roll-back that is on its way arrive first.
-        .before_acquire(|connection, _| {
-            Box::pin(async move {
-                connection.ping().await?;
-                Ok(!connection.is_in_transaction())
-            })
+}
+
+/// A full disk makes SQLite roll a transaction back by itself. The driver does not notice, and refuses every later one on
+/// that connection, which is therefore replaced. The ping lets a roll-back that is on its way arrive first.
+fn file_pool(connections: u32) -> SqlitePoolOptions {
+    pool(connections).before_acquire(|connection, _| {
+        Box::pin(async move {
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
         })
+    })
 }
 
 type SqliteQuery = Query<'static, Sqlite, SqliteArguments>;

@@ -110,7 +110,7 @@ impl State {
     fn fits(&self, limit: ReadLimit) -> bool {
         let count = self.records.len();
         count <= limit.records
-            && self.bytes <= limit.bytes + count * size_of::<LogRecord>()
+            && self.bytes <= limit.bytes.saturating_add(count * size_of::<LogRecord>())
             && self.records.back().is_none_or(|last| limit.before.is_none_or(|before| last.offset < before))
     }
 
@@ -149,7 +149,7 @@ mod tests {
         let bound = ReadLimit { before: Some(Offset::new(6)), ..LIMIT };
         let fetched = state.take(bound).unwrap().unwrap();
         assert_eq!((fetched.records.len(), fetched.next), (0, Offset::new(6)));
-        let fetched = state.take(LIMIT).unwrap().unwrap();
+        let fetched = state.take(ReadLimit { bytes: usize::MAX, ..LIMIT }).unwrap().unwrap();
         assert_eq!((fetched.records, fetched.next), (vec![record(9)], Offset::new(10)));
     }
 }

@@ -21,8 +21,9 @@ use kilowatch_shared::{
 use rdkafka::{mocking::MockCluster, producer::DefaultProducerContext};
 use tempfile::TempDir;
 
-/// Long enough for a busy machine; a read that is woken never waits for it.
-pub const LONG: Duration = Duration::from_secs(20);
+/// Long enough for a busy machine, and for brokers that notice by a session timeout alone that a member left; what is woken
+/// never waits for it.
+pub const LONG: Duration = Duration::from_secs(60);
 
 /// A log and its surroundings.
 pub struct Subject {
