@@ -187,7 +187,7 @@ impl BatchCommand {
                 let (deps, profile) = opened(&args, context).await?;
                 let report = verify(&deps, &profile).await?;
                 output::answer(context.json, &report, describe_verification)?;
-                Ok(if report.differing() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+                Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
         }
     }
@@ -215,6 +215,7 @@ fn describe_training(report: &TrainReport) -> String {
 
 fn describe_verification(report: &VerifyReport) -> String {
     std::iter::once(report.sentence())
+        .chain(report.not_replayed.iter().map(|partition| format!("  not replayed: {partition}")))
         .chain(report.examples.iter().map(|example| format!("  {example}")))
         .collect::<Vec<_>>()
         .join("\n")

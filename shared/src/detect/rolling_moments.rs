@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 /// The last values of a measure with their shifted sums.
 ///
 /// Sums of `x - shift` and its square are updated as values enter and leave. Each time the window has been replaced
-/// once, shift and sums are computed anew from the values, so rounding errors cannot pile up; this happens at fixed
-/// counts of values, so a fold that is cut and resumed anywhere has the same bits.
+/// once, or a value that made up most of the deviation has left, shift and sums are computed anew from the values, so
+/// rounding errors neither pile up nor outlast an outlier. Both depend on the values alone, so a fold that is cut and
+/// resumed anywhere has the same bits.
 /// Source of the shift: Chan, Golub and LeVeque (1983), "Algorithms for Computing the Sample Variance".
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct RollingMoments {
@@ -35,7 +36,7 @@ impl RollingMoments {
             return None;
         }
         let count = self.values.len() as f64;
-        let variance = (self.sum_squares - self.sum * self.sum / count) / (count - 1.0);
+        let variance = self.squared_deviations() / (count - 1.0);
         let (mean, sd) = (self.shift + self.sum / count, variance.max(0.0).sqrt());
         (mean.is_finite() && variance.is_finite()).then_some((mean, sd))
     }
@@ -45,20 +46,28 @@ impl RollingMoments {
         if self.values.is_empty() {
             self.shift = value;
         }
+        let mut outlier_left = false;
         if self.values.len() < capacity {
             self.values.push(value);
             self.add(value, 1.0);
         } else {
             let at = self.next as usize;
+            let before = self.squared_deviations();
             let oldest = std::mem::replace(&mut self.values[at], value);
             self.add(oldest, -1.0);
             self.add(value, 1.0);
             self.next = if at + 1 == capacity { 0 } else { self.next + 1 };
+            outlier_left = self.squared_deviations() < before / 2.0;
         }
         // Sums that overflowed would stay infinite after the value that did it has left.
-        if (self.next == 0 && self.values.len() == capacity) || !self.sum_squares.is_finite() {
+        if outlier_left || (self.next == 0 && self.values.len() == capacity) || !self.sum_squares.is_finite() {
             self.recompute();
         }
+    }
+
+    /// The sum of the squared distances from the mean.
+    fn squared_deviations(&self) -> f64 {
+        self.sum_squares - self.sum * self.sum / self.values.len() as f64
     }
 
     fn add(&mut self, value: f64, sign: f64) {
@@ -109,6 +118,27 @@ mod tests {
                 let (exact_mean, exact_sd) = naive(&window);
                 prop_assert!((mean - exact_mean).abs() <= 1e-12 * base.abs().max(1.0), "{mean} {exact_mean}");
                 prop_assert!((sd - exact_sd).abs() <= 1e-6, "{sd} {exact_sd}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_outlier_is_forgotten_with_the_reading_that_it_came_in() {
+        let usual = |i: u32| 0.3 + f64::from(i % 7) / 100.0;
+        for outlier in [65_535.0, 2_147_483_647.0, 4_294_967_295.0, 1e18, -1e18] {
+            // First, so that it is the shift, and in the middle, so that it is in the sums.
+            for place in [0, 100] {
+                let mut moments = RollingMoments::default();
+                for i in 0..480 {
+                    moments.push(if i == place { outlier } else { usual(i) }, 240);
+                    if i < place + 240 {
+                        continue;
+                    }
+                    let window: Vec<f64> = (i - 239..=i).map(usual).collect();
+                    let ((mean, sd), (exact_mean, exact_sd)) = (moments.mean_and_sd().unwrap(), naive(&window));
+                    assert!((mean - exact_mean).abs() < 1e-9, "{outlier} at {place}: {mean} {exact_mean}");
+                    assert!((sd - exact_sd).abs() < 1e-9, "{outlier} at {place}: {sd} {exact_sd}");
+                }
             }
         }
     }

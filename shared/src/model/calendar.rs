@@ -20,11 +20,16 @@ impl LocalCalendar {
         Self { utc_offset_minutes }
     }
 
+    /// What the wall clock shows, written as if it were UTC.
+    #[must_use]
+    pub fn local(self, at: DateTime<Utc>) -> DateTime<Utc> {
+        at.checked_add_signed(TimeDelta::minutes(i64::from(self.utc_offset_minutes))).unwrap_or(at)
+    }
+
     /// Hour 0 to 23, day of the week from Monday = 0, month 1 to 12.
     #[must_use]
     pub fn features(self, at: DateTime<Utc>) -> [f64; 3] {
-        let offset = TimeDelta::minutes(i64::from(self.utc_offset_minutes));
-        let local = at.checked_add_signed(offset).unwrap_or(at);
+        let local = self.local(at);
         [f64::from(local.hour()), f64::from(local.weekday().num_days_from_monday()), f64::from(local.month())]
     }
 }

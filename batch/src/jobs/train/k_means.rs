@@ -6,7 +6,7 @@ use kilowatch_shared::detect::{
 };
 
 use super::{candidate::named, detector::Learned};
-use crate::training::TrainError;
+use crate::training::{TrainError, sample_ascending};
 
 /// Rows that the centres are placed by. Ten starts over them take two seconds, and centres of fifty thousand rows lie
 /// within a hundredth of a standard deviation of those of all.
@@ -15,7 +15,9 @@ const ROWS: usize = 50_000;
 /// Places them.
 pub(super) fn learn(config: &KMeansConfig, sample: &[FeatureValues], seed: u64) -> Result<Learned, TrainError> {
     let params = KMeansParams::of(config);
-    let rows: Vec<FeatureValues> = sample.iter().step_by(sample.len().div_ceil(ROWS).max(1)).copied().collect();
+    // By lot: every n-th row of hourly readings would see some hours of the day only.
+    let rows: Vec<FeatureValues> =
+        sample_ascending(sample.len(), ROWS, seed).into_iter().map(|at| sample[at]).collect();
     let model = train(&config.features, &rows, params, seed)?;
     let findings = named([
         ("algorithm", "k-means".into()),

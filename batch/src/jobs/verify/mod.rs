@@ -14,6 +14,7 @@ use kilowatch_shared::{
     job::JobStatus,
     lake::{LakeError, LakeTable},
     stream::StreamProfile,
+    wording::counted,
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +37,8 @@ pub struct VerifyReport {
     pub replayed_readings: u64,
     /// Partials of the computation and of the views.
     pub partials: Compared,
-    /// Partitions that this build cannot replay, with the reason. They are not counted as differing.
+    /// Partitions that this build cannot replay, with the reason. They are not counted as differing, but nothing is proved
+    /// of them.
     pub not_replayed: Vec<String>,
     /// The first differences, in words.
     pub examples: Vec<String>,
@@ -60,6 +62,12 @@ impl VerifyReport {
         self.positions.differing + self.anomalies.differing + self.partials.differing
     }
 
+    /// Whether everything was compared and nothing differs.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
+        self.differing() == 0 && self.not_replayed.is_empty()
+    }
+
     fn describe(&mut self, difference: impl FnOnce() -> String) {
         if self.examples.len() < EXAMPLES {
             self.examples.push(difference());
@@ -69,10 +77,10 @@ impl VerifyReport {
 
 impl Summary for VerifyReport {
     fn status(&self) -> JobStatus {
-        match (self.lake_version, self.differing()) {
-            (None, _) => JobStatus::Skipped,
-            (Some(_), 0) => JobStatus::Succeeded,
-            (Some(_), _) => JobStatus::Failed,
+        match self.lake_version {
+            None => JobStatus::Skipped,
+            Some(_) if self.holds() => JobStatus::Succeeded,
+            Some(_) => JobStatus::Failed,
         }
     }
 
@@ -81,13 +89,17 @@ impl Summary for VerifyReport {
     }
 
     fn sentence(&self) -> String {
-        format!(
+        let compared = format!(
             "{} differences among {} positions, {} alarms and {} partials",
             self.differing(),
             self.positions.checked,
             self.anomalies.checked,
             self.partials.checked
-        )
+        );
+        match self.not_replayed.len() {
+            0 => compared,
+            partitions => format!("{compared}; {} not replayed", counted(partitions as u64, "partition")),
+        }
     }
 }
 
@@ -114,4 +126,18 @@ async fn run(deps: &BatchDeps, profile: &StreamProfile) -> Result<VerifyReport, 
     rollups::compare(deps, profile, &mut report).await?;
     report.seconds = began.elapsed().as_secs_f64();
     Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_replayed_is_no_success() {
+        let report = VerifyReport { lake_version: Some(7), ..VerifyReport::default() };
+        assert_eq!(report.status(), JobStatus::Succeeded);
+        let report = VerifyReport { not_replayed: vec!["grid/0: kernels of version 2".to_owned()], ..report };
+        assert_eq!((report.differing(), report.holds(), report.status()), (0, false, JobStatus::Failed));
+        assert!(report.sentence().ends_with("; 1 partition not replayed"), "{}", report.sentence());
+    }
 }

@@ -76,8 +76,8 @@ impl PartitionFold {
         Ok(Self { partition, pins: pins.clone(), decoder, detectors, devices: Devices::default() })
     }
 
-    /// Opens the next segment, at a cut. A detector whose kernel, configuration and model are as before keeps what it
-    /// remembers; the others start afresh. Opening with the pins of the running segment changes nothing.
+    /// Opens the next segment, at a cut. A detector whose kernel, configuration and features are as before keeps what it
+    /// remembers, also under a new model; the others start afresh. An open episode goes on under the same name. Opening with the pins of the running segment changes nothing.
     ///
     /// # Errors
     /// [`FoldError`] if this build or these models cannot run the pins; the fold is then as it was.

@@ -13,7 +13,7 @@ use crate::{
 pub struct IsolationForestConfig {
     /// Features in the language of [`crate::detect::features`], 1 to 16.
     pub features: Vec<String>,
-    /// Quantile of the training scores from which a reading is an anomaly, over 0.5 and under 1.
+    /// Quantile of the training scores from which a reading is an anomaly, over 0.8 and under 1.
     pub alarm_quantile: f64,
     /// Days before the newest reading that are learned from, 1 to 3660. Default: the whole history. A window that
     /// slides follows a drift, and has to span the seasons that it is to know.
@@ -27,8 +27,10 @@ impl IsolationForestConfig {
     pub fn problems(&self, profile: &StreamProfile) -> Vec<String> {
         let mut problems = feature_problems(&self.features, profile);
         let quantile = self.alarm_quantile;
-        if !(quantile > 0.5 && quantile < 1.0) {
-            problems.push(format!("alarm_quantile = {quantile}: must be over 0.5 and under 1"));
+        if !(quantile > 0.8 && quantile < 1.0) {
+            problems.push(format!(
+                "alarm_quantile = {quantile}: must be over 0.8 and under 1; a model that flags a fifth of all readings never serves"
+            ));
         }
         problems.extend(training_window_problem(self.train_window_days));
         problems

@@ -117,8 +117,11 @@ pub fn train(
         })
         .collect();
     let model = IsolationForestModel::assemble(scales.clone(), sample_size, height, trees, [0.0; 3]);
-    let step = table.len().div_ceil(MAX_CALIBRATION_ROWS);
-    let mut paths: Vec<f64> = table.iter().step_by(step).map(|row| model.mean_path(&vector(row))).collect();
+    // By lot: every n-th row of hourly readings would see some hours of the day only.
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(u64::from(params.trees));
+    let calibration = draw(table.len(), table.len().min(MAX_CALIBRATION_ROWS), &mut rng);
+    let mut paths: Vec<f64> = calibration.into_iter().map(|at| model.mean_path(&vector(table[at]))).collect();
     paths.sort_unstable_by(f64::total_cmp);
     let alarm_share = 1.0 - alarm_quantile;
     let alarm_paths = [alarm_share, alarm_share / 10.0, 0.0].map(|share| quantile(&paths, share));

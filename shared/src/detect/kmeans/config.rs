@@ -17,7 +17,7 @@ pub struct KMeansConfig {
     /// Number of centres, 1 to 16. Default 3: low, medium and high.
     #[serde(default = "three")]
     pub clusters: u32,
-    /// Quantile of the training distances beyond which a reading is an anomaly, over 0.5 and under 1. Default 0.95.
+    /// Quantile of the training distances beyond which a reading is an anomaly, over 0.8 and under 1. Default 0.95.
     #[serde(default = "most")]
     pub alarm_quantile: f64,
     /// Share of the training rows, those farthest from all centres, that place no centre; 0 to under 0.5. What is expected of
@@ -51,8 +51,10 @@ impl KMeansConfig {
             problems.push(format!("clusters = {}: must be 1 to {MAX_CLUSTERS}", self.clusters));
         }
         let quantile = self.alarm_quantile;
-        if !(quantile > 0.5 && quantile < 1.0) {
-            problems.push(format!("alarm_quantile = {quantile}: must be over 0.5 and under 1"));
+        if !(quantile > 0.8 && quantile < 1.0) {
+            problems.push(format!(
+                "alarm_quantile = {quantile}: must be over 0.8 and under 1; a model that flags a fifth of all readings never serves"
+            ));
         }
         let trim = self.trim_share;
         if !(0.0..MAX_TRIM_SHARE).contains(&trim) {

@@ -9,6 +9,9 @@ use crate::{
     stream::StreamProfile,
 };
 
+/// In fewer days no hour of the week is seen in three weeks.
+const LEAST_WINDOW_DAYS: u32 = 21;
+
 /// Configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,7 +39,7 @@ pub enum Baseline {
     },
     /// The same hour of the week in the device's past, learned in batch: what is usual on a Monday at eight.
     HourOfWeek {
-        /// Days before the newest reading that are learned from, 1 to 3660. Default: the whole history. An hour is judged
+        /// Days before the newest reading that are learned from, 21 to 3660. Default: the whole history. An hour is judged
         /// once it was seen in three weeks.
         #[serde(default)]
         train_window_days: Option<u32>,
@@ -73,6 +76,13 @@ impl ThreeSigmaConfig {
             Baseline::HourOfWeek { train_window_days } => {
                 let problem = training_window_problem(train_window_days);
                 require(problem.is_none(), format!("baseline.hour_of_week.{}", problem.unwrap_or_default()));
+                require(
+                    train_window_days.is_none_or(|days| days >= LEAST_WINDOW_DAYS),
+                    format!(
+                        "baseline.hour_of_week.train_window_days: must be at least {LEAST_WINDOW_DAYS}, since an hour is judged \
+                         once it was seen in three weeks"
+                    ),
+                );
             }
         }
         let sigmas = self.sigmas;

@@ -200,7 +200,7 @@ impl HourOfWeekTrainer {
         }
         let Some((_, hours)) = &mut self.current else { return Ok(()) };
         let hour = hour_of_week(self.calendar, reading.event_time);
-        let week = reading.event_time.timestamp().div_euclid(WEEK_SECS);
+        let week = self.calendar.local(reading.event_time).timestamp().div_euclid(WEEK_SECS);
         for (place, index) in self.indices.iter().enumerate() {
             let Some(value) = reading.measures.get(*index).copied().flatten() else { continue };
             hours[place * HOURS_OF_WEEK + hour].add(value, week);
