@@ -1,6 +1,6 @@
 //! `kilowatch simulate`: a stream's producer, to the log, to a file or to standard output.
 //!
-//! [`Plan`] says which readings are stamped with which instants and how fast they go out, [`produce`] sends them to a
+//! [`Plan`] says which readings are stamped with which instants and how fast they go out, [`produce()`] sends them to a
 //! [`Sink`], `file` writes history as a file.
 
 mod file;
