@@ -1,4 +1,4 @@
-//! How the speed layer is, for readiness and `speed status`.
+//! How the speed layer is, for readiness, pages and whoever waits until it has caught up.
 
 use std::{
     collections::BTreeMap,
