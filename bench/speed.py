@@ -69,11 +69,13 @@ class Bench:
 
     def ours(self, stream, events, prepare=None):
         env, data = self.fresh("bench")
+        history = 0
         if prepare:
             prepare(env)
+            history = lake_rows(data / "lake" / stream)
         output, figures = self.measured([self.args.binary, "--json", "speed", "run", "--stream", stream, "--until-caught-up"], env)
         applied = int(self.servers.sql("SELECT sum(applied_offset) FROM partitions", "bench"))
-        held = lake_rows(data / "lake" / stream)
+        held = lake_rows(data / "lake" / stream) - history
         if applied != events or held != events:
             sys.exit(f"speed: {events} messages were there, {applied} were applied, the lake holds {held}")
         figures |= {
