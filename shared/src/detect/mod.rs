@@ -46,6 +46,13 @@ pub const MAX_WINDOW_READINGS: u32 = 100_000;
 /// Longest window of a training in days: ten years.
 const MAX_TRAIN_WINDOW_DAYS: u32 = 3660;
 
+/// What is wrong with the quantile from which a learned detector alarms, if anything.
+fn alarm_quantile_problem(quantile: f64) -> Option<String> {
+    (!(quantile > 0.8 && quantile < 1.0)).then(|| {
+        format!("alarm_quantile = {quantile}: must be over 0.8 and under 1; a model that flags a fifth of all readings never serves")
+    })
+}
+
 /// What is wrong with the window of a training, if anything.
 fn training_window_problem(days: Option<u32>) -> Option<String> {
     let days = days.filter(|days| !(1..=MAX_TRAIN_WINDOW_DAYS).contains(days))?;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    detect::{features::feature_problems, training_window_problem},
+    detect::{alarm_quantile_problem, features::feature_problems, training_window_problem},
     stream::StreamProfile,
 };
 
@@ -26,12 +26,7 @@ impl IsolationForestConfig {
     #[must_use]
     pub fn problems(&self, profile: &StreamProfile) -> Vec<String> {
         let mut problems = feature_problems(&self.features, profile);
-        let quantile = self.alarm_quantile;
-        if !(quantile > 0.8 && quantile < 1.0) {
-            problems.push(format!(
-                "alarm_quantile = {quantile}: must be over 0.8 and under 1; a model that flags a fifth of all readings never serves"
-            ));
-        }
+        problems.extend(alarm_quantile_problem(self.alarm_quantile));
         problems.extend(training_window_problem(self.train_window_days));
         problems
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{MAX_CLUSTERS, MAX_FENCE, MAX_TRIM_SHARE};
 use crate::{
-    detect::{features::feature_problems, training_window_problem},
+    detect::{alarm_quantile_problem, features::feature_problems, training_window_problem},
     stream::StreamProfile,
 };
 
@@ -50,12 +50,7 @@ impl KMeansConfig {
         if !(1..=MAX_CLUSTERS).contains(&self.clusters) {
             problems.push(format!("clusters = {}: must be 1 to {MAX_CLUSTERS}", self.clusters));
         }
-        let quantile = self.alarm_quantile;
-        if !(quantile > 0.8 && quantile < 1.0) {
-            problems.push(format!(
-                "alarm_quantile = {quantile}: must be over 0.8 and under 1; a model that flags a fifth of all readings never serves"
-            ));
-        }
+        problems.extend(alarm_quantile_problem(self.alarm_quantile));
         let trim = self.trim_share;
         if !(0.0..MAX_TRIM_SHARE).contains(&trim) {
             problems.push(format!("trim_share = {trim}: must be 0 to under {MAX_TRIM_SHARE}"));
