@@ -7,6 +7,7 @@ mod duplicates;
 mod embedded;
 #[cfg(feature = "service-tests")]
 mod group;
+mod hourly_power;
 mod process;
 mod rounds;
 #[cfg(feature = "service-tests")]

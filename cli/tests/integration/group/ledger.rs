@@ -16,14 +16,13 @@ use kilowatch_shared::{
     lake::SegmentLake,
     log::{NewRecord, SharedLog},
     position::{Offset, SourcePosition},
-    rollup::{Partial, window_start},
-    views::UsageQuery,
 };
 use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use tokio::task::JoinHandle;
 
 use super::{cluster::Cluster, member::Member, topic::read_topic};
+use crate::hourly_power::HourlyPower;
 
 const DEVICES: i64 = 20;
 const BATCH: i64 = 100;
@@ -165,29 +164,8 @@ impl Ledger {
 
     /// I2.
     async fn usage_is_what_was_sent(&self, cluster: &Cluster) {
-        let mut expected: BTreeMap<DateTime<Utc>, Partial> = BTreeMap::new();
-        for sent in self.0.values() {
-            let window = expected.entry(window_start(sent.time, 3600)).or_insert(Partial::EMPTY);
-            window.merge(&Partial::of(sent.power));
-        }
-        let query = UsageQuery {
-            stream: cluster.profile.name.clone(),
-            device: None,
-            group: None,
-            measure: "active_power".to_owned(),
-            window_secs: 3600,
-            from: DateTime::UNIX_EPOCH,
-            until: DateTime::UNIX_EPOCH + TimeDelta::days(40_000),
-            limit: 10_000,
-        };
-        let served = cluster.views.usage(&query).await.unwrap().windows;
-        assert_eq!(served.len(), expected.len());
-        for window in served {
-            let (truth, served) = (&expected[&window.start], window.partial);
-            assert_eq!((served.count, served.min, served.max), (truth.count, truth.min, truth.max), "{}", window.start);
-            let (sum, truth) = (served.sum, truth.sum);
-            assert!((sum - truth).abs() <= 1e-9 * truth.abs(), "{}: {sum} is not {truth}", window.start);
-        }
+        let expected = HourlyPower::of(self.0.values().map(|sent| (sent.time, sent.power)));
+        expected.is_served(&cluster.views, &cluster.profile.name).await;
     }
 }
 
