@@ -48,15 +48,19 @@ impl Stores {
     }
 }
 
-/// Opens the log.
+/// Opens the log; the views know which topics were adopted as another generation, which a mere producer need not.
 ///
 /// # Errors
 /// An address that is wrong, or a log that cannot be reached.
-pub async fn open_log(context: &Context) -> anyhow::Result<SharedLog> {
+pub async fn open_log(context: &Context, views: Option<&SharedViews>) -> anyhow::Result<SharedLog> {
     let settings = &context.settings;
     std::fs::create_dir_all(&settings.data_dir)
         .with_context(|| format!("making the data folder {}", settings.data_dir.display()))?;
-    log_address(context)?.open(Arc::new(SystemClock)).await.context("opening the log")
+    let mut address = log_address(context)?;
+    if let (LogAddress::Kafka(config), Some(views)) = (&mut address, views) {
+        config.adopted = views.topic_generations().await.context("asking the views for adopted topics")?;
+    }
+    address.open(Arc::new(SystemClock)).await.context("opening the log")
 }
 
 /// Where the log is, and how it is reached.

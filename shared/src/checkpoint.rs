@@ -47,6 +47,10 @@ pub struct Pins {
     pub profile: StreamProfile,
     /// The model that each learned detector uses, by the detector's name. A detector without one stays silent.
     pub models: BTreeMap<String, ModelId>,
+    /// Messages just before the segment that are in neither log nor lake. They are pinned, for a state that was folded
+    /// over them is not the state of a replay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<OffsetSpan>,
 }
 
 impl Pins {
@@ -58,6 +62,7 @@ impl Pins {
             kernels_version: crate::detect::KERNELS_VERSION,
             profile: StreamProfile { injection: None, ..profile.clone() },
             models,
+            gap: None,
         }
     }
 

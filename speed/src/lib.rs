@@ -14,6 +14,7 @@ pub mod model_shelf;
 pub mod open_batch;
 pub mod outbox;
 pub mod pins_source;
+pub mod positions;
 pub mod replay;
 pub mod rollup_buffer;
 mod segmented_fold;

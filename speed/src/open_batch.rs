@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kilowatch_shared::{
-    anomaly::{Anomaly, EndedEpisode},
+    anomaly::{self, Anomaly, EndedEpisode},
     checkpoint::{MessageHash, OffsetSpan, Pins},
     dead_letter::DeadLetter,
     detect::fold::Folded,
     log::LogRecord,
     outbox::OutboxEntry,
     position::Offset,
-    reading::{MessageCounts, columns::ReadingRun},
+    reading::{FoldedReading, LakeReading, MessageCounts, columns::ReadingRun},
     views::Effects,
 };
 
@@ -120,6 +120,26 @@ impl OpenBatch {
         SealedBatch { span: self.span, effects, rows: self.rows, messages: self.messages, log_times: self.log_times }
     }
 
+    /// Takes a reading of the lake, whose message the log has no more. Nothing is told of it: whoever wrote it did so.
+    pub(crate) fn take_again(&mut self, reading: LakeReading, findings: anomaly::Findings) {
+        let LakeReading { reading, position, ingested_at, is_duplicate } = reading;
+        self.messages += 1;
+        self.count(&FoldedReading { reading, offset: position.offset, ingested_at, is_duplicate });
+        self.anomalies.extend(findings.anomalies);
+        self.ended.extend(findings.ended);
+    }
+
+    fn count(&mut self, reading: &FoldedReading) {
+        let counts = !reading.is_duplicate;
+        if counts {
+            self.counts.readings += 1;
+        } else {
+            self.counts.duplicates += 1;
+        }
+        let device = self.rows.push_reading(reading);
+        self.rollups.add(device, &reading.reading, counts);
+    }
+
     fn tell(&mut self, anomaly: &Anomaly, record: &LogRecord) {
         match message::of_anomaly(&self.pins.profile, anomaly, record) {
             Ok(entry) => self.outbox.push(entry),
@@ -135,14 +155,7 @@ impl Absorb for OpenBatch {
         self.bytes += record.key.as_ref().map_or(0, Bytes::len) + record.payload.as_ref().map_or(0, Bytes::len);
         match folded {
             Folded::Reading { reading, anomalies, ended } => {
-                let counts = !reading.is_duplicate;
-                if counts {
-                    self.counts.readings += 1;
-                } else {
-                    self.counts.duplicates += 1;
-                }
-                let device = self.rows.push_reading(&reading);
-                self.rollups.add(device, &reading.reading, counts);
+                self.count(&reading);
                 for anomaly in anomalies {
                     self.tell(&anomaly, &record);
                     self.anomalies.push(anomaly);

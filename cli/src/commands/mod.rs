@@ -4,6 +4,7 @@ mod batch;
 mod config;
 mod dead_letters;
 mod models;
+mod positions;
 mod serve;
 mod simulate;
 mod speed;

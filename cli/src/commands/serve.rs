@@ -17,7 +17,7 @@ use crate::{
 pub async fn run(context: &Context) -> anyhow::Result<ExitCode> {
     let stop = shutdown::on_signal()?;
     let stores = Stores::open(context).await?;
-    let log = stores::open_log(context).await?;
+    let log = stores::open_log(context, Some(&stores.views)).await?;
     let config = context.settings.serving.clone();
     let server = application(context, config, &stores, log, Arc::new(NoSpeedHere))?;
     tracing::info!("dashboard at http://{}", server.address());

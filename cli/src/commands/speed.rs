@@ -19,7 +19,10 @@ use kilowatch_speed::{SpeedConfig, SpeedDeps, SpeedLayer};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::up::probe::SpeedProbe;
+use super::{
+    positions::{self, Change, ChangeArgs, RewindArgs, SkipArgs, StatusArgs},
+    up::probe::SpeedProbe,
+};
 use crate::{
     context::Context,
     lock::DataFolderLock,
@@ -39,6 +42,14 @@ const DRAIN_WINDOW_MS: u64 = 200;
 pub enum SpeedCommand {
     /// Runs one member of the stream's group until Ctrl-C.
     Run(RunArgs),
+    /// Where the partitions of a stream stand, and what keeps them.
+    Status(StatusArgs),
+    /// Goes back to a cut: what comes after it is judged again.
+    Rewind(RewindArgs),
+    /// Goes on behind messages that the log no longer has, and puts the gap on record.
+    Skip(SkipArgs),
+    /// Takes a topic that was deleted and made again for another one.
+    Adopt(ChangeArgs),
 }
 
 /// Arguments of `speed run`.
@@ -62,9 +73,21 @@ struct RunReport {
 }
 
 impl SpeedCommand {
-    /// Runs the member.
+    /// Runs the member, or the verb.
     pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let Self::Run(args) = self;
+        match self {
+            Self::Run(args) => args.run(context).await,
+            Self::Status(args) => positions::status(args, context).await,
+            Self::Rewind(args) => Change::Rewind(args).run(context).await,
+            Self::Skip(args) => Change::Skip(args).run(context).await,
+            Self::Adopt(args) => Change::Adopt(args).run(context).await,
+        }
+    }
+}
+
+impl RunArgs {
+    async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let args = self;
         let profile = context.profile(&args.stream)?;
         // Members of a consumer group run beside each other; an embedded log has one owner.
         let _lock = match stores::log_address(context)? {
@@ -73,7 +96,7 @@ impl SpeedCommand {
         };
         let stop = shutdown::on_signal()?;
         let stores = Stores::open(context).await?;
-        let log = stores::open_log(context).await?;
+        let log = stores::open_log(context, Some(&stores.views)).await?;
         log.create_topic(&profile.topic, profile.partitions).await.context("making the topic")?;
         let mut config = context.settings.speed.clone();
         if args.until_caught_up {

@@ -1,4 +1,4 @@
-//! `/system`: boundary, models, jobs and dead letters.
+//! `/system`: boundary, models, positions that operators changed, jobs and dead letters.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -8,7 +8,7 @@ use kilowatch_shared::{
     job::JobRun,
     model::{ModelId, RegressionMetrics},
     stream::StreamProfile,
-    views::{BoundaryInfo, LayerCounts, ModelSwap, ServedModel},
+    views::{BoundaryInfo, LayerCounts, ModelSwap, RecordedChange, ServedModel},
     wording::{counted, grouped},
 };
 
@@ -26,6 +26,7 @@ use crate::{
 const SHOWN_JOBS: u32 = 25;
 const SHOWN_LETTERS: u32 = 20;
 const SHOWN_SWAPS: u32 = 5;
+const SHOWN_CHANGES: u32 = 10;
 const SHOWN_LETTER_BYTES: usize = 400;
 
 #[derive(Template)]
@@ -39,6 +40,7 @@ struct SystemPage {
     partitions: Vec<(String, String)>,
     models: Vec<ModelRow>,
     swaps: Vec<SwapRow>,
+    changes: Vec<ChangeRow>,
     jobs: Vec<JobRow>,
     letters: Vec<LetterRow>,
 }
@@ -66,6 +68,16 @@ struct SwapRow {
     model: String,
     replaced: String,
     promoted: String,
+}
+
+struct ChangeRow {
+    at: String,
+    verb: &'static str,
+    partition: String,
+    moved: String,
+    lost: String,
+    by: String,
+    reason: String,
 }
 
 struct Score {
@@ -99,6 +111,7 @@ pub(super) async fn show_system(request: HttpRequest, state: web::Data<AppState>
     let BoundaryInfo { boundary, published_at } = state.views.boundary_info(&profile.name).await?;
     let models = served_models(&state, profile).await?;
     let swaps = state.views.model_swaps(&profile.name, SHOWN_SWAPS).await?;
+    let changes = state.views.position_changes(&profile.name, SHOWN_CHANGES).await?;
     let jobs = state.views.recent_job_runs(&profile.name, SHOWN_JOBS).await?;
     let letters = state.views.recent_dead_letters(&profile.name, SHOWN_LETTERS).await?;
     render(&SystemPage {
@@ -113,6 +126,7 @@ pub(super) async fn show_system(request: HttpRequest, state: web::Data<AppState>
             .collect(),
         models: models.into_iter().map(|served| ModelRow::new(served, profile, zone)).collect(),
         swaps: swaps.into_iter().map(|swap| SwapRow::new(swap, zone)).collect(),
+        changes: changes.into_iter().map(|change| ChangeRow::new(change, zone)).collect(),
         jobs: jobs.into_iter().map(|run| JobRow::new(run, zone)).collect(),
         letters: letters.into_iter().map(|letter| LetterRow::new(letter, zone)).collect(),
         chrome: Chrome::gather(&state, profile, None, "System", "/system").await?,
@@ -177,6 +191,21 @@ impl SwapRow {
             model: short(swap.model),
             replaced: short(swap.replaced),
             promoted: swap.promoted_at.map_or_else(|| "–".to_owned(), |at| format::table_time(at, zone)),
+        }
+    }
+}
+
+impl ChangeRow {
+    fn new(change: RecordedChange, zone: FixedOffset) -> Self {
+        let RecordedChange { partition, verb, moved, audit } = change;
+        Self {
+            at: format::table_time(audit.at, zone),
+            verb: verb.as_str(),
+            partition: format!("{}/{}", partition.source, partition.partition),
+            moved: format!("{} to {}", grouped(moved.from.get()), grouped(moved.to.get())),
+            lost: moved.gap.map_or_else(|| "nothing".to_owned(), |gap| gap.to_string()),
+            by: audit.by,
+            reason: audit.reason,
         }
     }
 }

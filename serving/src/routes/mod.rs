@@ -12,6 +12,7 @@ pub(crate) mod metrics;
 pub(crate) mod model_info;
 mod model_swaps;
 mod models;
+mod position_changes;
 pub(crate) mod predict;
 mod readings;
 mod streams;
@@ -33,6 +34,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(resource("/api/forecasts", READ).route(read().to(forecasts::find_forecast)))
         .service(resource("/api/model_info", READ).route(read().to(model_info::find_model_info)))
         .service(resource("/api/model_swaps", READ).route(read().to(model_swaps::list_model_swaps)))
+        .service(resource("/api/position_changes", READ).route(read().to(position_changes::list_position_changes)))
         .service(resource("/api/counts", READ).route(read().to(counts::find_counts)))
         .service(
             resource("/api/predict", "GET, HEAD, POST")

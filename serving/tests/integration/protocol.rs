@@ -24,6 +24,7 @@ async fn an_unknown_stream_names_the_known_ones() {
         "/api/jobs",
         "/api/model_info",
         "/api/model_swaps",
+        "/api/position_changes",
     ] {
         let refused = app.get(&format!("{path}?stream=hosehold")).await;
         assert_eq!((refused.status, refused.code().as_str()), (404, "unknown_stream"), "{path}");

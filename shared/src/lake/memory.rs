@@ -116,6 +116,11 @@ impl MemoryLake {
         self.lock().faults.push_back(fault);
     }
 
+    /// Forgets the faults that are still queued.
+    pub fn no_more_faults(&self) {
+        self.lock().faults.clear();
+    }
+
     /// All readings of a stream, in commit order.
     #[must_use]
     pub fn readings(&self, stream: &StreamName) -> Vec<LakeReading> {

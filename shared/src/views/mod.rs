@@ -1,7 +1,7 @@
 //! The door to the views: what speed applies, what batch publishes, what serving reads.
 //!
-//! The traits are cut by who needs them: [`SpeedViews`], [`OutboxViews`], [`BatchViews`], [`ServingViews`]. [`sqlite::SqliteViews`] is
-//! embedded (and, in memory, the twin for tests), [`postgres::PostgresViews`] is for production; [`open()`] chooses by
+//! The traits are cut by who needs them: [`SpeedViews`], [`OutboxViews`], [`PositionViews`], [`BatchViews`],
+//! [`ServingViews`]. [`sqlite::SqliteViews`] is embedded (and, in memory, the twin for tests), [`postgres::PostgresViews`] is for production; [`open()`] chooses by
 //! URL. Both pass `shared/tests/integration/contracts/views`, and both are the statements of `sql/` on a driver.
 //! Instants are kept in whole microseconds, and SQLite knows the years 0 to 9999 only.
 
@@ -10,6 +10,7 @@ mod error;
 mod migrations;
 mod open;
 mod outbox;
+mod positions;
 pub mod postgres;
 mod serving;
 mod speed;
@@ -23,6 +24,9 @@ pub use batch::{BatchViews, KEPT_JOB_RUNS, Publication, PublishOutcome, Replaced
 pub use error::ViewsError;
 pub use open::open;
 pub use outbox::{OutboxBacklog, OutboxLease, OutboxViews};
+pub use positions::{
+    Audit, MoveOutcome, OWNER_GONE_AFTER, PositionMove, PositionVerb, PositionViews, RecordedChange, RecordedMove,
+};
 pub use serving::{
     AnomalyCursor, AnomalyFilter, AnomalyPage, BoundaryInfo, DeadLetterFilter, LayerCounts, ListedDeadLetter,
     ModelSwap, ServedModel, ServingViews, UsageQuery, UsageResult, UsageWindow,
@@ -31,9 +35,9 @@ pub use speed::{ApplyOutcome, Effects, PartitionState, RollupDelta, SpeedViews};
 pub use sql::SqlViews;
 
 /// All that the views can do.
-pub trait Views: SpeedViews + OutboxViews + BatchViews + ServingViews {}
+pub trait Views: SpeedViews + OutboxViews + PositionViews + BatchViews + ServingViews {}
 
-impl<T: SpeedViews + OutboxViews + BatchViews + ServingViews> Views for T {}
+impl<T: SpeedViews + OutboxViews + PositionViews + BatchViews + ServingViews> Views for T {}
 
 /// Views that can be handed around.
 pub type SharedViews = Arc<dyn Views>;

@@ -90,7 +90,9 @@ impl PartitionTask {
                 Ok(Step::Stopped) => {
                     self.say_why_stopped();
                     self.show(None);
-                    self.worker.give_up_memory();
+                    if let Err(error) = self.worker.step_aside().await {
+                        tracing::warn!(partition = %self.worker.partition(), %error, "a stopped partition was not released");
+                    }
                     STOPPED_CHECK
                 }
                 Err(error) => {

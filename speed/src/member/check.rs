@@ -6,12 +6,12 @@ use kilowatch_shared::{
     checkpoint::{MessageHash, OffsetSpan, SourcePartition},
     lake::LakeTable,
     log::{LogError, ReadLimit},
-    position::Offset,
+    position::{Offset, PartitionId},
     views::PartitionState,
 };
 
 use super::{
-    PartitionWorker, Step, StopReason,
+    Doors, PartitionWorker, Step, StopReason,
     verdict::{Findings, GoOn, decide},
     worker::{Checked, Claimed, Phase},
 };
@@ -31,7 +31,7 @@ impl PartitionWorker {
         let Some(mut cuts) = CutLine::try_recorded(&state.cuts).map_err(|error| self.unreadable_pins(&error))? else {
             return Ok(self.stop(StopReason::LakeNotACut { closed: Offset::ZERO }));
         };
-        let verdict = self.find_and_decide(state, &cuts).await?;
+        let verdict = examine(&self.doors, &self.partition, state, &cuts).await?;
         match verdict {
             Err(reason) => {
                 let now = self.doors.views.partition(&self.partition).await?;
@@ -53,47 +53,52 @@ impl PartitionWorker {
         }
     }
 
-    async fn find_and_decide(
-        &self,
-        state: &PartitionState,
-        cuts: &CutLine,
-    ) -> Result<Result<GoOn, StopReason>, StepError> {
-        let stream = &self.partition.stream;
-        let boundary = self.doors.boundaries.boundary(stream).await?;
-        let closed = self.doors.lake.snapshot(stream, LakeTable::Readings).await?.closed_to(&self.partition);
-        let dead_letters_closed =
-            self.doors.lake.snapshot(stream, LakeTable::DeadLetters).await?.closed_to(&self.partition);
-        Ok(decide(&Findings {
-            applied: state.applied,
-            cuts,
-            boundary: boundary.partitions.get(&SourcePartition::from(&self.partition)).copied(),
-            closed,
-            dead_letters_closed,
-            watermarks: self.doors.log.watermarks(&self.log_partition).await?,
-            before_applied: self.compare_before(state).await?,
-        }))
-    }
-
-    /// The recorded hash of message A-1 and the one that it has now; `None` if either is not there.
-    async fn compare_before(&self, state: &PartitionState) -> Result<Option<(MessageHash, MessageHash)>, StepError> {
-        let Some(recorded) = &state.last_message else { return Ok(None) };
-        let Some(before) = state.applied.get().checked_sub(1).map(Offset::new) else { return Ok(None) };
-        let limit = ReadLimit { records: 1, bytes: usize::MAX, before: Some(state.applied) };
-        match self.doors.log.read(&self.log_partition, before, limit, Duration::ZERO).await {
-            Ok(fetched) => {
-                Ok(fetched.records.first().filter(|record| record.offset == before).map(|record| {
-                    (recorded.clone(), MessageHash::of(record.key.as_deref(), record.payload.as_deref()))
-                }))
-            }
-            Err(LogError::OutOfRange { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     fn unreadable_pins(&self, error: &serde_json::Error) -> StepError {
         StepError::CannotJudge {
             partition: self.partition.clone(),
             reason: format!("its pins have no address: {error}"),
         }
+    }
+}
+
+/// Whether the partition may go on, by what log, lake and views say now: the boundary is read before L.
+pub(crate) async fn examine(
+    doors: &Doors,
+    partition: &PartitionId,
+    state: &PartitionState,
+    cuts: &CutLine,
+) -> Result<Result<GoOn, StopReason>, StepError> {
+    let (stream, log_partition) = (&partition.stream, SourcePartition::from(partition));
+    let boundary = doors.boundaries.boundary(stream).await?;
+    let closed = doors.lake.snapshot(stream, LakeTable::Readings).await?.closed_to(partition);
+    let dead_letters_closed = doors.lake.snapshot(stream, LakeTable::DeadLetters).await?.closed_to(partition);
+    Ok(decide(&Findings {
+        applied: state.applied,
+        cuts,
+        boundary: boundary.partitions.get(&log_partition).copied(),
+        closed,
+        dead_letters_closed,
+        watermarks: doors.log.watermarks(&log_partition).await?,
+        before_applied: compare_before(doors, &log_partition, state).await?,
+    }))
+}
+
+/// The recorded hash of message A-1 and the one that it has now; `None` if either is not there.
+async fn compare_before(
+    doors: &Doors,
+    partition: &SourcePartition,
+    state: &PartitionState,
+) -> Result<Option<(MessageHash, MessageHash)>, StepError> {
+    let Some(recorded) = &state.last_message else { return Ok(None) };
+    let Some(before) = state.applied.get().checked_sub(1).map(Offset::new) else { return Ok(None) };
+    let limit = ReadLimit { records: 1, bytes: usize::MAX, before: Some(state.applied) };
+    match doors.log.read(partition, before, limit, Duration::ZERO).await {
+        Ok(fetched) => Ok(fetched
+            .records
+            .first()
+            .filter(|record| record.offset == before)
+            .map(|record| (recorded.clone(), MessageHash::of(record.key.as_deref(), record.payload.as_deref())))),
+        Err(LogError::OutOfRange { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }

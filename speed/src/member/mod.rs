@@ -19,8 +19,10 @@ mod revoke;
 mod verdict;
 mod worker;
 
+pub(crate) use check::examine;
 pub use close::{Close, CloseOutcome, ClosePart, CloseProgress};
 pub use doors::Doors;
 pub use micro_batch::{BatchReport, CutWish};
+pub(crate) use rebuild::Rebuild;
 pub use verdict::StopReason;
 pub use worker::{PartitionWorker, PhaseName, Step};

@@ -31,10 +31,10 @@ const STATES_AT_ONCE: usize = 4;
 
 /// Reads and folds spans of one partition that were folded before.
 #[derive(Debug)]
-pub(super) struct Rebuild<'a> {
-    pub(super) doors: &'a Doors,
-    pub(super) partition: &'a PartitionId,
-    pub(super) cuts: &'a CutLine,
+pub(crate) struct Rebuild<'a> {
+    pub(crate) doors: &'a Doors,
+    pub(crate) partition: &'a PartitionId,
+    pub(crate) cuts: &'a CutLine,
 }
 
 /// Keeps the rows that the lake will want.
@@ -51,7 +51,7 @@ impl Absorb for Rows {
 
 impl Rebuild<'_> {
     /// The fold over all messages below `at`, from the newest state at or below it whose pins are the recorded ones.
-    pub(super) async fn fold_at(&self, at: Offset) -> Result<SegmentedFold, StepError> {
+    pub(crate) async fn fold_at(&self, at: Offset) -> Result<SegmentedFold, StepError> {
         let (mut fold, from) = match self.newest_state(at).await? {
             Some(found) => found,
             None => {
@@ -78,7 +78,7 @@ impl Rebuild<'_> {
     }
 
     /// Folds the log's messages of `span` into `sink`.
-    pub(super) async fn fold_log<S: Absorb>(
+    pub(crate) async fn fold_log<S: Absorb>(
         &self,
         mut fold: SegmentedFold,
         mut sink: S,

@@ -26,6 +26,19 @@ impl PartitionWorker {
         self.phase = Phase::Idle;
     }
 
+    /// Lets a stopped partition go, so that an operator may move it while the members run. It may be claimed again.
+    ///
+    /// # Errors
+    /// Of the views; the partition then is nobody's in a minute.
+    pub async fn step_aside(&mut self) -> Result<(), StepError> {
+        let token = self.token();
+        self.phase = Phase::Idle;
+        if let Some(token) = token {
+            self.doors.views.release(&self.partition, token).await?;
+        }
+        Ok(())
+    }
+
     async fn last_cut(&mut self) -> Result<Step, StepError> {
         let Phase::Running(running) = &mut self.phase else { return Ok(Step::Done) };
         if running.unanswered.is_none() {
@@ -44,7 +57,8 @@ impl PartitionWorker {
             Phase::Claimed(claimed) => Some(claimed.token),
             Phase::Checked(checked) => Some(checked.token),
             Phase::Running(running) => Some(running.token),
-            Phase::Idle | Phase::Stopped(_) => None,
+            Phase::Stopped(stopped) => stopped.token,
+            Phase::Idle => None,
         }
     }
 }

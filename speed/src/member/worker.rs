@@ -67,7 +67,14 @@ pub(super) enum Phase {
     Claimed(Claimed),
     Checked(Checked),
     Running(Box<Running>),
-    Stopped(StopReason),
+    Stopped(Stopped),
+}
+
+#[derive(Debug)]
+pub(super) struct Stopped {
+    pub(super) reason: StopReason,
+    /// Ours until it is released.
+    pub(super) token: Option<OwnerToken>,
 }
 
 #[derive(Debug)]
@@ -142,7 +149,7 @@ impl PartitionWorker {
     #[must_use]
     pub const fn stop_reason(&self) -> Option<&StopReason> {
         match &self.phase {
-            Phase::Stopped(reason) => Some(reason),
+            Phase::Stopped(stopped) => Some(&stopped.reason),
             _ => None,
         }
     }
@@ -237,7 +244,7 @@ impl PartitionWorker {
     }
 
     pub(super) fn stop(&mut self, reason: StopReason) -> Step {
-        self.phase = Phase::Stopped(reason);
+        self.phase = Phase::Stopped(Stopped { reason, token: self.token() });
         Step::Stopped
     }
 

@@ -10,6 +10,7 @@ mod exactness;
 mod hostility;
 mod members;
 mod outbox;
+mod positions;
 mod races;
 mod running;
 mod stream;

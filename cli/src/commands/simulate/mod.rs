@@ -91,7 +91,7 @@ pub async fn run(args: SimulateArgs, context: &Context) -> anyhow::Result<ExitCo
     let stop = shutdown::on_signal()?;
     let mut sink = match args.to {
         Target::Log => {
-            let log = stores::open_log(context).await?;
+            let log = stores::open_log(context, None).await?;
             log.create_topic(&profile.topic, profile.partitions).await?;
             Sink::Log { log, topic: profile.topic.clone() }
         }

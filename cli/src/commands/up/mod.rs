@@ -77,7 +77,7 @@ pub async fn run(args: UpArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let _lock = DataFolderLock::acquire(&context.settings.data_dir)?;
     let stop = shutdown::on_signal()?;
     let stores = Stores::open(context).await?;
-    let log = stores::open_log(context).await?;
+    let log = stores::open_log(context, Some(&stores.views)).await?;
     log.create_topic(&profile.topic, profile.partitions).await.context("making the topic")?;
 
     let layer = speed::layer(&stores, &log, vec![profile.clone()], context.settings.speed.clone());

@@ -72,7 +72,8 @@ async fn a_lake_from_an_older_backup_gets_what_it_lost_from_the_log_again() {
     ends_well(&cluster, ledger, members).await;
 }
 
-async fn lake_grows(cluster: &Cluster) {
+/// Some seconds' worth.
+pub async fn lake_grows(cluster: &Cluster) {
     let held = cluster.closed().await;
     wait_until("the lake grows", async || cluster.closed().await > held + 2_000).await;
 }
@@ -91,12 +92,13 @@ async fn restore_views(cluster: &Cluster, file: &Path) {
     succeeds(&mut restore);
 }
 
-async fn held(cluster: &Cluster) -> LakeSnapshot {
+/// What the lake holds.
+pub async fn held(cluster: &Cluster) -> LakeSnapshot {
     cluster.lake.snapshot(&cluster.profile.name, LakeTable::Readings).await.unwrap()
 }
 
 /// Takes the commits above this version away, as an older copy of the bucket would not have them.
-async fn set_back(cluster: &Cluster, version: i64) {
+pub async fn set_back(cluster: &Cluster, version: i64) {
     let newest = held(cluster).await.version.unwrap();
     let folder = table_folder(&cluster.profile.name, LakeTable::Readings);
     for version in (version + 1..=newest).rev() {

@@ -22,6 +22,7 @@ use rdkafka::{
     ClientConfig,
     admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication},
     client::DefaultClientContext,
+    topic_partition_list::TopicPartitionList,
 };
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -139,10 +140,15 @@ impl Cluster {
         succeeds(&mut self.command(args))
     }
 
+    /// What a command answers as JSON.
+    pub fn answer(&self, args: &[&str]) -> Value {
+        let args: Vec<&str> = ["--json"].iter().chain(args).copied().collect();
+        serde_json::from_slice(&self.run(&args).stdout).unwrap()
+    }
+
     /// The report of `batch verify`, which finds no difference and leaves no partition out.
     pub fn verify(&self) -> Value {
-        let output = self.run(&["--json", "batch", "verify", "--stream", self.stream()]);
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let report = self.answer(&["batch", "verify", "--stream", self.stream()]);
         for compared in ["positions", "anomalies", "partials"] {
             assert_eq!(report[compared]["differing"], 0, "{report}");
         }
@@ -229,6 +235,22 @@ impl Cluster {
         self.kafka.generation += 1;
         self.log = self.open(Arc::new(SystemClock)).0;
         wait_until("the topic is known", async || self.log.partitions(&topic).await.is_ok()).await;
+    }
+
+    /// Retention drops all that the topic has by now. Returns where each partition begins then.
+    pub async fn expire_everything(&self) -> Vec<(PartitionId, Offset)> {
+        let mut begins = Vec::new();
+        let mut offsets = TopicPartitionList::new();
+        for partition in self.partitions().await {
+            let high = self.log.watermarks(&(&partition).into()).await.unwrap().high;
+            let number = partition.partition.cast_signed();
+            let offset = rdkafka::Offset::Offset(high.as_i64());
+            offsets.add_partition_offset(&self.profile.topic, number, offset).unwrap();
+            begins.push((partition, high));
+        }
+        let deleted = self.admin().delete_records(&offsets, &AdminOptions::new()).await.unwrap();
+        assert!(deleted.elements().iter().all(|partition| partition.error().is_ok()), "{deleted:?}");
+        begins
     }
 
     /// A connection to the database, beside those of the views.

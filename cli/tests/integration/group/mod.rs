@@ -12,6 +12,7 @@ mod kills;
 mod ledger;
 pub mod member;
 mod outages;
+mod positions;
 pub mod servers;
 pub mod topic;
 mod topics;

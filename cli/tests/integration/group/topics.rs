@@ -3,11 +3,12 @@
 use super::{
     cluster::Cluster,
     ledger::{Producer, ends_well},
+    positions::{Operator, all_are_stopped},
 };
 use crate::process::wait_until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_topic_that_is_made_again_stops_its_partitions_until_the_generation_is_raised() {
+async fn a_topic_that_is_made_again_stops_its_partitions_until_an_operator_adopts_it() {
     let mut cluster = Cluster::new(3).await;
     let producer = Producer::start(&cluster, 13);
     let member = cluster.start_member();
@@ -16,6 +17,7 @@ async fn a_topic_that_is_made_again_stops_its_partitions_until_the_generation_is
     cluster.applied_everything().await;
     // What the lake does not hold is lost with its topic.
     wait_until("the lake holds everything", async || cluster.closed().await == first.len() as u64).await;
+    assert!(Operator(&cluster).is_refused("adopt", 0).contains("nothing to adopt"));
 
     cluster.make_topic_again().await;
     let producer = Producer::start(&cluster, 14);
@@ -23,17 +25,25 @@ async fn a_topic_that_is_made_again_stops_its_partitions_until_the_generation_is
         member.problems().await.is_some_and(|problems| problems.contains("is stopped"))
     })
     .await;
+    all_are_stopped(&cluster, &["log_too_short", "other_message"]).await;
     assert_eq!(
         cluster.applied().await,
         first.len() as u64,
         "messages of the new topic were taken for those of the old"
     );
+    let operator = Operator(&cluster);
+    assert!(operator.is_refused("rewind", 0).contains("another reason"));
+    let shown = operator.looks_at("adopt", 0);
+    assert!(shown.contains("is read as generation 2, from its first message on"), "{shown}");
+    operator.does("adopt", 0).await;
     tokio::task::block_in_place(|| member.stop());
 
-    cluster.set("KILOWATCH_LOG__GENERATION", "2");
     let member = cluster.start_member();
     let sent = first.len() as u64 + producer.count();
     wait_until("the readings of both topics are there", async || cluster.applied().await > sent).await;
+    assert!(operator.is_refused("adopt", 1).contains("nothing to adopt"));
+    let changes = operator.status()["changes"].clone();
+    assert_eq!(changes.as_array().unwrap().len(), 3, "one a partition: {changes}");
     let second = producer.finish().await;
     ends_well(&cluster, first.and(second), vec![member]).await;
 }

@@ -8,6 +8,7 @@ mod forecasts;
 mod jobs;
 mod model_info;
 mod model_swaps;
+mod position_changes;
 mod predict;
 mod readings;
 mod reload_model;

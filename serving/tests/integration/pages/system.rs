@@ -15,6 +15,7 @@ async fn it_shows_what_batch_and_speed_did() {
     world.with_a_job("train", JobStatus::Failed, "2 rows are too few to train on").await;
     world.with_model(ModelKind::Forecast, b"some forecast").await;
     world.with_a_swap(6, &ModelId::of(b"a forest")).await;
+    world.with_a_gap(7, 9).await;
     let app = TestApp::over(world).await;
     app.world.probe.set(ReadinessReport {
         problems: vec![ReadinessProblem { component: "lake".into(), reason: "9 segments wait".into() }],
@@ -32,6 +33,8 @@ async fn it_shows_what_batch_and_speed_did() {
         "seasonal naive",
         "<code>log:memory:energy-stream/0@7</code>",
         &ModelId::of(b"a forest").as_str()[..12],
+        "7 to 9",
+        "[7, 9)",
         "9 segments wait",
     ] {
         assert!(page.text().contains(content), "{content:?} is missing in\n{}", page.text());

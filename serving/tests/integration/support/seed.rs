@@ -17,7 +17,8 @@ use kilowatch_shared::{
     reading::MessageCounts,
     rollup::{Partial, RollupKey, RollupRow, window_start},
     views::{
-        ApplyOutcome, BatchViews as _, Effects, Publication, PublishOutcome, ReplacedWindows, SpeedViews as _, StageId,
+        ApplyOutcome, Audit, BatchViews as _, Effects, MoveOutcome, PositionMove, PositionVerb, PositionViews as _,
+        Publication, PublishOutcome, RecordedMove, ReplacedWindows, SpeedViews as _, StageId,
     },
 };
 
@@ -121,6 +122,38 @@ impl World {
         let effects = Effects { cut: Some(cut), ..Effects::default() };
         let outcome = self.views.apply(&partition, owner, OffsetSpan { from, to: offset }, &effects).await.unwrap();
         assert_eq!(outcome, ApplyOutcome::Applied);
+    }
+
+    /// An operator went back.
+    pub async fn with_a_rewind(&self, from: u64, to: u64) {
+        self.moved(PositionVerb::Rewind, from, to, None, "the lake came back from a backup").await;
+    }
+
+    /// An operator gave up messages that nobody has.
+    pub async fn with_a_gap(&self, from: u64, to: u64) {
+        let gap = OffsetSpan { from: Offset::new(from), to: Offset::new(to) };
+        self.moved(PositionVerb::Skip, from, to, Some(gap), "").await;
+    }
+
+    async fn moved(&self, verb: PositionVerb, from: u64, to: u64, gap: Option<OffsetSpan>, reason: &str) {
+        let (from, to) = (Offset::new(from), Offset::new(to));
+        let change = PositionMove {
+            partition: self.partition(),
+            from,
+            to,
+            undone_from: from.min(to),
+            cut: None,
+            last_message: None,
+            uncounted: MessageCounts::default(),
+            resend: false,
+            recorded: RecordedMove { from, to, gap },
+        };
+        let audit = Audit { at: self.clock.0, by: "ada@ops".to_owned(), reason: reason.to_owned() };
+        let owner = OwnerToken::fresh();
+        self.views.claim(&self.partition(), owner, &self.cut(0)).await.unwrap();
+        self.views.release(&self.partition(), owner).await.unwrap();
+        let outcome = self.views.move_positions(verb, &[change], None, &audit).await.unwrap();
+        assert_eq!(outcome, MoveOutcome::Moved);
     }
 
     /// Effects of one reading a minute of `[from, until)`.

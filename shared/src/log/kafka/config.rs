@@ -14,6 +14,8 @@ pub struct KafkaConfig {
     pub brokers: String,
     /// Raised by whoever deletes a topic and makes it again, since its offsets then mean other messages. Default 1.
     pub generation: u32,
+    /// Topics whose generation is a higher one than that, as operators adopted them.
+    pub adopted: BTreeMap<String, u32>,
     /// Begin of the names of our consumer groups: the readers of a stream are members of `<group>.<stream>`. Whoever
     /// has views of their own needs a group of their own, or the two would share the partitions. Default `kilowatch`.
     pub group: String,
@@ -91,6 +93,7 @@ impl KafkaConfig {
         Self {
             brokers: brokers.into(),
             generation: 1,
+            adopted: BTreeMap::new(),
             group: "kilowatch".to_owned(),
             replication: None,
             security: KafkaSecurity::default(),
@@ -122,6 +125,11 @@ impl KafkaConfig {
             return Err(unusable("names a broker that is not host:port"));
         }
         Ok(Self::new(brokers))
+    }
+
+    /// The generation of a topic.
+    pub(super) fn generation_of(&self, topic: &str) -> u32 {
+        self.adopted.get(topic).map_or(self.generation, |adopted| self.generation.max(*adopted))
     }
 
     pub(super) fn reader(&self) -> ClientConfig {
@@ -175,6 +183,7 @@ impl fmt::Debug for KafkaConfig {
         f.debug_struct("KafkaConfig")
             .field("brokers", &self.brokers)
             .field("generation", &self.generation)
+            .field("adopted", &self.adopted)
             .field("group", &self.group)
             .field("replication", &self.replication)
             .field("security", &self.security)

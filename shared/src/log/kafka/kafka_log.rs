@@ -43,7 +43,7 @@ impl KafkaLog {
     }
 
     fn source_of(&self, topic: &str) -> Result<SourceId, LogError> {
-        SourceId::parse(&format!("kafka:{topic}#{}", self.config.generation))
+        SourceId::parse(&format!("kafka:{topic}#{}", self.config.generation_of(topic)))
             .map_err(|invalid| LogError::Unusable { reason: invalid.to_string() })
     }
 
@@ -52,7 +52,7 @@ impl KafkaLog {
         let unknown = || LogError::UnknownPartition { partition: partition.clone() };
         let source = partition.source.as_str().strip_prefix("kafka:").ok_or_else(unknown)?;
         let (topic, generation) = source.rsplit_once('#').ok_or_else(unknown)?;
-        if generation != self.config.generation.to_string() {
+        if generation != self.config.generation_of(topic).to_string() {
             return Err(unknown());
         }
         if self.admin.has_partition(topic, partition.partition).await? { Ok(topic) } else { Err(unknown()) }

@@ -5,8 +5,8 @@
 //! its `poller`. `producer` appends and waits until the brokers have it, `admin` makes topics and tells their
 //! ends, `kafka_log` is the handle on all of them.
 //!
-//! Kafka does not tell a topic that was deleted and made again from the old one. Whoever does that raises
-//! `generation` in the `config`, which makes the sources (`kafka:<topic>#<generation>`) others. `security` is what the
+//! Kafka does not tell a topic that was deleted and made again from the old one. Whoever does that adopts the topic as
+//! another one, or raises `generation` in the `config`, which makes the sources (`kafka:<topic>#<generation>`) others. `security` is what the
 //! brokers ask of a client, and `contact` knows what keeps it from them.
 
 mod admin;

@@ -16,6 +16,7 @@ mod model_swaps;
 mod models;
 mod outbox;
 mod partitions;
+mod positions;
 mod publication;
 mod rollups;
 pub mod row;

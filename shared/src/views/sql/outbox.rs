@@ -7,7 +7,7 @@ use crate::{
     checkpoint::OwnerToken,
     outbox::OutboxEntry,
     position::{Offset, PartitionId, StreamName},
-    views::{OutboxBacklog, OutboxLease, OutboxViews, ViewsError},
+    views::{OutboxBacklog, OutboxLease, OutboxViews, PositionMove, ViewsError},
 };
 
 /// Adds the entries of positions at and above the partition's floor. One that is there stays as it is.
@@ -53,6 +53,42 @@ pub async fn add(
             rows,
         ))
         .await?;
+    Ok(())
+}
+
+/// Takes back what waits of messages whose effects a move undoes, and sets the floor: entries leave in the order of their
+/// positions, so from the first one that waits on, nothing was told yet.
+pub async fn take_back(session: &mut dyn Session, change: &PositionMove) -> Result<(), ViewsError> {
+    let partition = &change.partition;
+    let waiting = partitions::of(
+        "SELECT MIN(source_offset) AS first_waiting FROM outbox
+         WHERE stream = $1 AND source = $2 AND source_partition = $3",
+        partition,
+    );
+    let row = session.fetch_optional(waiting).await?;
+    let waiting = row.map(|row| row.optional_int("first_waiting")).transpose()?.flatten();
+    // What was a dead letter below the new position is one still.
+    let gone = partitions::of(
+        "DELETE FROM outbox WHERE stream = $1 AND source = $2 AND source_partition = $3
+             AND (source_offset >= $5 OR (source_offset >= $4 AND message_id NOT LIKE 'dead:%'))",
+        partition,
+    );
+    session.execute(gone.bind(change.undone_from.as_i64()).bind(change.to.as_i64())).await?;
+    let floor = if change.resend {
+        partitions::of(
+            "UPDATE partitions SET outbox_from = $4 WHERE stream = $1 AND source = $2 AND source_partition = $3",
+            partition,
+        )
+        .bind(change.to.as_i64())
+    } else {
+        partitions::of(
+            "UPDATE partitions SET outbox_from = CASE WHEN outbox_from < $4 THEN $4 ELSE outbox_from END
+             WHERE stream = $1 AND source = $2 AND source_partition = $3",
+            partition,
+        )
+        .bind(waiting.unwrap_or_else(|| change.from.as_i64()))
+    };
+    session.execute(floor).await?;
     Ok(())
 }
 

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use chrono::{DateTime, Utc};
+
 use super::{Row, Session, Statement, row::corrupt};
 use crate::{
     checkpoint::{Cut, MessageHash, OffsetSpan, OwnerToken, Pins},
@@ -16,6 +18,7 @@ pub async fn take(
     partition: &PartitionId,
     owner: OwnerToken,
     first: &Cut,
+    now: DateTime<Utc>,
 ) -> Result<(), ViewsError> {
     let begin = of(
         "INSERT INTO partitions (stream, source, source_partition, applied_offset) VALUES ($1, $2, $3, $4)
@@ -25,9 +28,12 @@ pub async fn take(
     if session.execute(begin.bind(first.offset.as_i64())).await? == 1 {
         record_cut(session, partition, first).await?;
     }
-    let take =
-        of("UPDATE partitions SET owner = $4 WHERE stream = $1 AND source = $2 AND source_partition = $3", partition);
-    session.execute(take.bind(owner.to_string())).await?;
+    let take = of(
+        "UPDATE partitions SET owner = $4, owner_seen_at = $5
+         WHERE stream = $1 AND source = $2 AND source_partition = $3",
+        partition,
+    );
+    session.execute(take.bind(owner.to_string()).bind(now)).await?;
     Ok(())
 }
 
@@ -39,10 +45,12 @@ pub async fn advance(
     span: OffsetSpan,
     counts: MessageCounts,
     last_message: Option<&MessageHash>,
+    now: DateTime<Utc>,
 ) -> Result<bool, ViewsError> {
     let statement = of(
         "UPDATE partitions SET applied_offset = $6, last_message = COALESCE($7, last_message),
-             readings = readings + $8, duplicates = duplicates + $9, dead_letters = dead_letters + $10
+             readings = readings + $8, duplicates = duplicates + $9, dead_letters = dead_letters + $10,
+             owner_seen_at = $11
          WHERE stream = $1 AND source = $2 AND source_partition = $3 AND owner = $4 AND applied_offset = $5",
         partition,
     )
@@ -52,7 +60,8 @@ pub async fn advance(
     .bind(last_message.map(|hash| hash.as_str().to_owned()))
     .bind(counts.readings)
     .bind(counts.duplicates)
-    .bind(counts.dead_letters);
+    .bind(counts.dead_letters)
+    .bind(now);
     Ok(session.execute(statement).await? == 1)
 }
 

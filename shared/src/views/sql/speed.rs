@@ -18,7 +18,7 @@ impl<D: Database> SpeedViews for SqlViews<D> {
         first: &Cut,
     ) -> Result<PartitionState, ViewsError> {
         let mut session = self.database.write().await?;
-        partitions::take(session.as_mut(), partition, owner, first).await?;
+        partitions::take(session.as_mut(), partition, owner, first, self.clock.now()).await?;
         let state = partitions::state(session.as_mut(), partition).await?;
         session.commit().await?;
         state.ok_or_else(|| ViewsError::Corrupt {
@@ -42,7 +42,8 @@ impl<D: Database> SpeedViews for SqlViews<D> {
         let mut session = self.database.write().await?;
         let tx = session.as_mut();
         let last_message = effects.last_message.as_ref();
-        if !partitions::advance(tx, partition, owner, span, effects.counts, last_message).await? {
+        let now = self.clock.now();
+        if !partitions::advance(tx, partition, owner, span, effects.counts, last_message, now).await? {
             return Ok(match partitions::owner_and_applied(tx, partition).await? {
                 Some((Some(current), applied)) if current == owner => {
                     if applied == span.to {

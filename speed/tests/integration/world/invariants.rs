@@ -38,7 +38,10 @@ impl World {
         let told: BTreeSet<String> = told.into_iter().map(|entry| entry.id).collect();
         let dead = truth.dead_letters.iter().map(|letter| format!("dead:{}", letter.position));
         let to_be_told: BTreeSet<String> = anomalies.iter().map(|anomaly| anomaly.id.clone()).chain(dead).collect();
-        assert_eq!(told, to_be_told, "I3: the outbox does not tell what the views hold {when}");
+        assert!(
+            !self.outbox_is_checked || told == to_be_told,
+            "I3: the outbox does not tell what the views hold {when}"
+        );
 
         let closed = self.closed().await;
         let mut held: BTreeSet<Offset> = BTreeSet::new();

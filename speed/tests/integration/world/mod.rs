@@ -1,8 +1,9 @@
-//! Two members, log, lake and views in one place, stepped from outside; `beside` them a publisher and backups, and the
-//! `invariants` over all of it.
+//! Two members, log, lake and views in one place, stepped from outside; `beside` them a publisher and backups, an
+//! `operator`, and the `invariants` over all of it.
 
 mod beside;
 mod invariants;
+mod operator;
 
 use std::{sync::Arc, time::Duration};
 
@@ -65,6 +66,7 @@ pub struct World {
     jobs: Vec<Job>,
     backups: Option<Backups>,
     truth: Option<(Offset, Vec<Cut>, Truth)>,
+    outbox_is_checked: bool,
 }
 
 impl World {
@@ -102,6 +104,7 @@ impl World {
             jobs: Vec::new(),
             backups,
             truth: None,
+            outbox_is_checked: true,
         };
         world.members = (0..2).map(|_| world.fresh_member()).collect();
         world

@@ -9,6 +9,7 @@ mod listing;
 mod merging;
 mod models;
 mod outbox;
+mod positions;
 #[cfg(feature = "service-tests")]
 mod postgres;
 mod publishing;
@@ -117,6 +118,16 @@ macro_rules! contract_of {
             outbox::a_lease_of_a_clock_that_ran_ahead_does_not_keep_the_others_waiting_for_it,
             outbox::of_holders_that_lease_at_once_one_delivers,
             outbox::below_the_floor_nothing_is_told_again,
+            positions::a_move_back_leaves_what_a_member_at_the_cut_would_have_left,
+            positions::a_move_on_begins_a_segment_behind_the_gap_and_keeps_dead_letters_below,
+            positions::a_partition_that_somebody_works_on_is_not_moved,
+            positions::moves_are_done_all_or_none,
+            positions::what_was_published_is_forgotten_with_the_boundary_and_published_anew,
+            positions::after_a_move_back_the_outside_hears_what_it_was_not_told,
+            positions::what_waits_below_a_move_says_that_nothing_above_was_told,
+            positions::after_a_move_back_the_outside_hears_all_again_if_that_was_asked_for,
+            positions::an_adopted_topic_keeps_its_highest_generation,
+            positions::changes_are_listed_newest_first,
         })+
     };
 }
