@@ -38,6 +38,7 @@ fn forest(features: &[&str], train_window_days: Option<u32>) -> KernelConfig {
         features: features.iter().map(|&feature| feature.to_owned()).collect(),
         alarm_quantile: 0.99,
         train_window_days,
+        rows_per_tree: 256,
     })
 }
 

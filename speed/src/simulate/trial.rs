@@ -96,7 +96,7 @@ pub fn train(profile: &StreamProfile, stretch: Stretch) -> Result<Trained, Trial
             KernelConfig::IsolationForest(config) => {
                 let values: Vec<f64> = rows.iter().flat_map(|row| &row[..features.len()]).copied().collect();
                 let rows = isolation_forest::TrainingRows { features, values: &values };
-                let params = isolation_forest::ForestParams::default();
+                let params = isolation_forest::ForestParams::of(config);
                 let model = isolation_forest::train(rows, params, config.alarm_quantile, stretch.seed)
                     .map_err(|error| untrainable(error.to_string()))?;
                 model.to_bytes().map_err(|error| untrainable(error.to_string()))?

@@ -17,7 +17,7 @@ pub(super) fn learn(
     let width = config.features.len();
     let values: Vec<f64> = sample.iter().flat_map(|row| &row[..width]).copied().collect();
     let rows = TrainingRows { features: &config.features, values: &values };
-    let params = ForestParams::default();
+    let params = ForestParams::of(config);
     let model = train(rows, params, config.alarm_quantile, seed)?;
     let findings = named([
         ("algorithm", "isolation forest".into()),

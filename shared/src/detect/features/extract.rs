@@ -18,13 +18,15 @@ pub struct FeatureSet {
     histories: Vec<(usize, usize)>,
     /// Measures whose rolling mean is kept, and over how many values.
     means: Vec<(usize, usize)>,
+    /// Measures whose runs of equal values are counted.
+    runs: Vec<usize>,
     calendar: LocalCalendar,
 }
 
 #[derive(Debug, Clone)]
 struct Named {
     text: String,
-    /// Name and unit of the measure, where it looks at one.
+    /// Name of the measure, where it looks at one, and the feature's unit.
     measure: Option<(String, String)>,
     computed: Computed,
 }
@@ -35,6 +37,7 @@ enum Computed {
     Value(usize),
     Lag { history: usize, values: usize },
     Difference { measure: usize, history: usize },
+    Unchanged { measure: usize, run: usize },
     Mean(usize),
     Calendar(usize),
     TagIs { tag: usize, value: String },
@@ -45,6 +48,14 @@ enum Computed {
 pub struct FeatureState {
     histories: Vec<LastValues>,
     means: Vec<RollingMoments>,
+    runs: Vec<Option<Run>>,
+}
+
+/// A value and how often it came in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Run {
+    value: f64,
+    count: u32,
 }
 
 /// The last values of a measure.
@@ -66,6 +77,7 @@ impl FeatureSet {
             measures: Vec::new(),
             histories: Vec::new(),
             means: Vec::new(),
+            runs: Vec::new(),
             calendar: profile.calendar(),
         };
         for text in texts {
@@ -134,6 +146,11 @@ impl FeatureSet {
             Computed::Lag { history, values } => last(*history, *values),
             Computed::Difference { measure, history } => Some(measured(*measure)? - last(*history, 1)?),
             Computed::Mean(mean) => state.means.get(*mean).and_then(RollingMoments::mean),
+            Computed::Unchanged { measure, run } => {
+                let value = measured(*measure)?;
+                let run = state.runs.get(*run).copied().flatten()?;
+                Some(f64::from(run.of(value)))
+            }
             Computed::Calendar(at) => Some(self.calendar.features(reading.event_time)[*at]),
             Computed::TagIs { tag, value } => {
                 let tag = reading.tags.get(*tag)?.as_deref()?;
@@ -145,6 +162,13 @@ impl FeatureSet {
     fn remember(&self, state: &mut FeatureState, measured: impl Fn(usize) -> Option<f64>) {
         state.histories.resize_with(self.histories.len(), LastValues::default);
         state.means.resize_with(self.means.len(), RollingMoments::default);
+        state.runs.resize(self.runs.len(), None);
+        for (measure, run) in self.runs.iter().zip(&mut state.runs) {
+            if let Some(value) = measured(*measure) {
+                let before = run.map_or(0, |run| run.of(value));
+                *run = Some(Run { value, count: before.saturating_add(1) });
+            }
+        }
         for ((measure, capacity), last) in self.histories.iter().zip(&mut state.histories) {
             if let Some(value) = measured(*measure) {
                 last.push(value, *capacity);
@@ -172,13 +196,20 @@ impl FeatureSet {
                 self.means.push((measure, values as usize));
                 Computed::Mean(self.means.len() - 1)
             }
+            Feature::Unchanged(measure) => {
+                self.runs.push(measure);
+                Computed::Unchanged { measure, run: self.runs.len() - 1 }
+            }
             Feature::Hour => Computed::Calendar(0),
             Feature::DayOfWeek => Computed::Calendar(1),
             Feature::Month => Computed::Calendar(2),
             Feature::TagIs { tag, value } => Computed::TagIs { tag, value },
         };
-        let measure = measure.map(|index| &profile.measures[index]);
-        let measure = measure.map(|measure| (measure.name.clone(), measure.unit.clone()));
+        let counts_readings = matches!(computed, Computed::Unchanged { .. });
+        let measure = measure.map(|index| &profile.measures[index]).map(|measure| {
+            let unit = if counts_readings { "readings" } else { &measure.unit };
+            (measure.name.clone(), unit.to_owned())
+        });
         self.features.push(Named { text: text.to_owned(), measure, computed });
     }
 
@@ -194,6 +225,13 @@ impl FeatureSet {
                 self.histories.len() - 1
             }
         }
+    }
+}
+
+impl Run {
+    /// How often the value came in a row, up to now.
+    fn of(self, value: f64) -> u32 {
+        if self.value == value { self.count } else { 0 }
     }
 }
 

@@ -6,6 +6,7 @@
 //! | `lag(active_power, 3)` | its third last value before this reading |
 //! | `difference(active_power)` | the reading minus the last value before it |
 //! | `rolling_mean(active_power, 60)` | the mean of the 60 values before it, or of as many as there are |
+//! | `unchanged(active_power)` | how many values right before it were the same as its own |
 //! | `hour`, `day_of_week`, `month` | local time of the profile: 0 to 23, Monday = 0 to 6, 1 to 12 |
 //! | `is(plant_type, wind)` | 1 if the tag has that value, 0 if it has another |
 //!

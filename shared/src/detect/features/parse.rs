@@ -26,6 +26,8 @@ pub enum Feature {
         /// Of so many, at least 1.
         values: u32,
     },
+    /// How many values right before the reading were the same as its own.
+    Unchanged(usize),
     /// The local hour.
     Hour,
     /// The local day of the week.
@@ -49,7 +51,8 @@ impl Feature {
             Self::Value(measure)
             | Self::Lag { measure, .. }
             | Self::Difference(measure)
-            | Self::RollingMean { measure, .. } => Some(*measure),
+            | Self::RollingMean { measure, .. }
+            | Self::Unchanged(measure) => Some(*measure),
             Self::Hour | Self::DayOfWeek | Self::Month | Self::TagIs { .. } => None,
         }
     }
@@ -84,6 +87,7 @@ pub fn parse(text: &str, profile: &StreamProfile) -> Result<Feature, String> {
         ("rolling_mean", [name, values]) => {
             Ok(Feature::RollingMean { measure: measure(name)?, values: count(values, MAX_WINDOW_READINGS)? })
         }
+        ("unchanged", [name]) => Ok(Feature::Unchanged(measure(name)?)),
         ("is", [name, value]) => {
             let tag = profile.tags.iter().position(|tag| tag == name);
             let tag = tag.ok_or_else(|| format!("`{text}`: `{name}` is not one of the stream's tags"))?;
@@ -91,7 +95,7 @@ pub fn parse(text: &str, profile: &StreamProfile) -> Result<Feature, String> {
         }
         _ => Err(format!(
             "`{text}`: no such feature; write a measure, lag(measure, n), difference(measure), rolling_mean(measure, n), \
-             is(tag, value), hour, day_of_week or month"
+             unchanged(measure), is(tag, value), hour, day_of_week or month"
         )),
     }
 }

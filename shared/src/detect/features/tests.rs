@@ -44,6 +44,7 @@ fn every_word_of_the_language_is_read() {
     assert_eq!(read(" lag( wind ,3 ) "), Feature::Lag { measure: 1, values: 3 });
     assert_eq!(read("difference(output)"), Feature::Difference(0));
     assert_eq!(read("rolling_mean(output, 60)"), Feature::RollingMean { measure: 0, values: 60 });
+    assert_eq!(read("unchanged(wind)"), Feature::Unchanged(1));
     assert_eq!((read("hour"), read("day_of_week"), read("month")), (Feature::Hour, Feature::DayOfWeek, Feature::Month));
     assert_eq!(read("is(plant_type, wind)"), Feature::TagIs { tag: 0, value: "wind".to_owned() });
 }
@@ -98,6 +99,17 @@ fn features_use_what_came_before_and_the_reading_itself() {
 }
 
 #[test]
+fn a_run_of_equal_values_is_counted_in_readings_and_a_missing_value_does_not_end_it() {
+    let set = FeatureSet::try_new(["unchanged(output)"], &profile()).unwrap();
+    let mut state = FeatureState::default();
+    let mut next = |output: Option<f64>| Some(take(&set, &mut state, &reading(output, Some(1.0)))?[0]);
+    let said = [5.0, 5.0, 5.0, 6.0, 6.0, 5.0].map(|output| next(Some(output)).unwrap());
+    assert_eq!(said, [None, Some(1.0), Some(2.0), Some(0.0), Some(1.0), Some(0.0)]);
+    assert_eq!((next(None), next(Some(5.0))), (None, Some(Some(1.0))));
+    assert_eq!(set.text_and_unit(0), ("unchanged(output)", "readings"));
+}
+
+#[test]
 fn a_reading_without_the_measures_is_passed_over() {
     let set = FeatureSet::try_new(["difference(output)", "hour"], &profile()).unwrap();
     let mut state = FeatureState::default();
@@ -109,12 +121,19 @@ fn a_reading_without_the_measures_is_passed_over() {
 proptest! {
     #[test]
     fn lags_and_means_are_those_of_the_whole_list(
-        values in prop::collection::vec(prop::option::weighted(0.9, -50.0..50.0_f64), 1..200),
+        values in prop::collection::vec(
+            prop::option::weighted(0.9, prop_oneof![-50.0..50.0_f64, Just(1.0), Just(2.0)]), 1..200,
+        ),
         lag in 1_u32..20,
         window in 1_u32..20,
         cut in 0_usize..200,
     ) {
-        let texts = [format!("lag(output, {lag})"), "lag(output, 1)".to_owned(), format!("rolling_mean(output, {window})")];
+        let texts = [
+            format!("lag(output, {lag})"),
+            "lag(output, 1)".to_owned(),
+            format!("rolling_mean(output, {window})"),
+            "unchanged(output)".to_owned(),
+        ];
         let set = FeatureSet::try_new(texts.iter().map(String::as_str), &profile()).unwrap();
         let mut state = FeatureState::default();
         let mut before: Vec<f64> = Vec::new();
@@ -134,6 +153,8 @@ proptest! {
                     Some(found) => prop_assert!((found - mean).abs() < 1e-9),
                     None => prop_assert!(before.is_empty()),
                 }
+                let same = before.iter().rev().take_while(|earlier| *earlier == value).count();
+                prop_assert_eq!(found[3], (!before.is_empty()).then_some(same as f64));
                 before.push(*value);
             }
         }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Raised when the serialised form changes. An unreadable state costs a replay from an older one, nothing else.
-const STATE_FORMAT: u32 = 3;
+const STATE_FORMAT: u32 = 4;
 
 /// SHA-256 over the rest, at the end: a flipped bit in a sum would not be noticed otherwise, only judged by.
 const DIGEST_BYTES: usize = 32;

@@ -2,10 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{ForestParams, model::MAX_HEIGHT};
 use crate::{
     detect::{alarm_quantile_problem, features::feature_problems, training_window_problem},
     stream::StreamProfile,
 };
+
+/// Fewer rows do not show a tree what is usual.
+const LEAST_ROWS_PER_TREE: u32 = 16;
 
 /// Configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +23,14 @@ pub struct IsolationForestConfig {
     /// slides follows a drift, and has to span the seasons that it is to know.
     #[serde(default)]
     pub train_window_days: Option<u32>,
+    /// Rows that each tree is grown from, 16 to 4096. Default 256, the paper's. More tell apart what lies close together,
+    /// such as several kinds of devices in one stream, and a reading costs more: its trees no longer fit into the cache.
+    #[serde(default = "paper")]
+    pub rows_per_tree: u32,
+}
+
+const fn paper() -> u32 {
+    ForestParams::PAPER.sample_size
 }
 
 impl IsolationForestConfig {
@@ -28,6 +40,10 @@ impl IsolationForestConfig {
         let mut problems = feature_problems(&self.features, profile);
         problems.extend(alarm_quantile_problem(self.alarm_quantile));
         problems.extend(training_window_problem(self.train_window_days));
+        let (rows, most) = (self.rows_per_tree, 1 << MAX_HEIGHT);
+        if !(LEAST_ROWS_PER_TREE..=most).contains(&rows) {
+            problems.push(format!("rows_per_tree = {rows}: must be {LEAST_ROWS_PER_TREE} to {most}"));
+        }
         problems
     }
 }

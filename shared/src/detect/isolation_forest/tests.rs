@@ -54,6 +54,39 @@ fn an_outlier_scores_above_everything_normal() {
 }
 
 #[test]
+fn a_meter_that_repeats_a_usual_value_stands_out_by_how_long_it_does() {
+    let names = ["active_power", "unchanged(active_power)"].map(str::to_owned);
+    // In a house of many loads, one value in fifty comes twice in a row.
+    let rows = rows(5000);
+    let repeated = |row: usize| f64::from(u8::from(row.is_multiple_of(50)));
+    let values: Vec<f64> = rows.chunks_exact(2).enumerate().flat_map(|(row, kw)| [kw[0], repeated(row)]).collect();
+    let model = train(TrainingRows { features: &names, values: &values }, ForestParams::PAPER, 0.99, 1).unwrap();
+    let kernel = IsolationForest::try_new(&household(), &model.to_bytes().unwrap()).unwrap();
+    let mut state = FeatureState::default();
+    let told: Vec<_> = (0..20).map(|_| alarm(&kernel, &mut state, &reading(Some(1.5), None))).collect();
+    assert_eq!(told[..2], [None, None], "once or twice is usual");
+    let told = told[19].as_ref().unwrap();
+    assert_eq!(told.explanation.measure, "unchanged(active_power)");
+    assert!(told.explanation.text.contains("of 19.000 readings is outside the usual"), "{}", told.explanation.text);
+    assert_eq!(alarm(&kernel, &mut state, &reading(Some(1.7), None)), None, "it moves again");
+}
+
+#[test]
+fn a_configuration_names_every_problem_with_its_key() {
+    let config = |text: &str| toml::from_str::<IsolationForestConfig>(text).unwrap();
+    let usual = config("features = [\"voltage\"]\nalarm_quantile = 0.99");
+    assert_eq!((usual.rows_per_tree, ForestParams::of(&usual)), (256, ForestParams::PAPER));
+    assert_eq!(usual.problems(&household()), Vec::<String>::new());
+    let bad = config("features = []\nalarm_quantile = 1.0\ntrain_window_days = 0\nrows_per_tree = 5000");
+    let problems = bad.problems(&household()).join("\n");
+    for key in
+        ["features: 0 named", "alarm_quantile = 1", "train_window_days = 0", "rows_per_tree = 5000: must be 16 to 4096"]
+    {
+        assert!(problems.contains(key), "{key} is not in\n{problems}");
+    }
+}
+
+#[test]
 fn a_combination_that_never_occurs_is_more_unusual_than_either_value() {
     // 242 V is usual at no load and 238 V at full load.
     let model = forest(1);

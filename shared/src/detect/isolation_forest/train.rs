@@ -4,6 +4,7 @@ use rand::Rng;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use super::{
+    IsolationForestConfig,
     model::{IsolationForestModel, MAX_HEIGHT, MAX_TREES, Node, Tree},
     path_length,
     scale::{FeatureScale, FeatureVector},
@@ -23,10 +24,20 @@ pub struct ForestParams {
     pub sample_size: u32,
 }
 
-impl Default for ForestParams {
+impl ForestParams {
     /// 100 trees of 256 rows: the paper's values, beyond which its detection did not improve.
+    pub const PAPER: Self = Self { trees: 100, sample_size: 256 };
+
+    /// What a configuration asks for.
+    #[must_use]
+    pub const fn of(config: &IsolationForestConfig) -> Self {
+        Self { sample_size: config.rows_per_tree, ..Self::PAPER }
+    }
+}
+
+impl Default for ForestParams {
     fn default() -> Self {
-        Self { trees: 100, sample_size: 256 }
+        Self::PAPER
     }
 }
 

@@ -38,6 +38,7 @@ fn every_kernel() -> (Pins, ModelSet) {
             features: features.clone(),
             alarm_quantile: 0.9,
             train_window_days: None,
+            rows_per_tree: 64,
         }),
         KernelConfig::KMeans(KMeansConfig {
             features: features.clone(),
