@@ -1,6 +1,6 @@
 //! Episodes: one alarm for as long as a detector goes on alarming on a device.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta};
 use serde::{Deserialize, Serialize};
 
 use crate::{anomaly::EpisodeEnd, position::Offset};
@@ -10,7 +10,7 @@ use crate::{anomaly::EpisodeEnd, position::Offset};
 pub(super) struct Episode {
     /// Where the reading stood that opened it.
     opened_at: Offset,
-    /// The newest event time of an alarming reading, in microseconds.
+    /// The newest time of an alarming reading, in microseconds.
     last_alarm_micros: i64,
     /// Alarming readings.
     readings: u64,
@@ -21,7 +21,8 @@ pub(super) struct Episode {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
     pub(super) offset: Offset,
-    pub(super) event_time: DateTime<Utc>,
+    /// Its event time, or the latest one that the log vouches for.
+    pub(super) at_micros: i64,
     /// Its score, if it alarms.
     pub(super) alarm: Option<f64>,
 }
@@ -40,7 +41,7 @@ pub(super) struct Change {
 /// reading after a cool-down in which nothing was heard is another episode; without a cool-down only a quiet reading
 /// tells two episodes apart.
 pub(super) fn step(open: &mut Option<Box<Episode>>, cool_down_secs: u32, step: Step) -> Change {
-    let micros = step.event_time.timestamp_micros();
+    let micros = step.at_micros;
     let mut change = Change::default();
     if let Some(episode) = open {
         let over_from = episode
@@ -52,7 +53,8 @@ pub(super) fn step(open: &mut Option<Box<Episode>>, cool_down_secs: u32, step: S
         };
         if is_over {
             let Episode { opened_at, readings, peak_score, .. } = **episode;
-            let end = EpisodeEnd { ended_at: step.event_time, end_offset: step.offset, readings, peak_score };
+            let ended_at = DateTime::from_timestamp_micros(micros).unwrap_or_default();
+            let end = EpisodeEnd { ended_at, end_offset: step.offset, readings, peak_score };
             change.ended = Some((opened_at, end));
             *open = None;
         }
@@ -81,9 +83,9 @@ mod tests {
     fn run(cool_down_secs: u32, readings: &[(i64, Option<f64>)]) -> (String, Vec<EpisodeEnd>) {
         let (mut open, mut ends, mut told) = (None, Vec::new(), String::new());
         for (offset, (minute, alarm)) in readings.iter().enumerate() {
-            let event_time = DateTime::from_timestamp(minute * 60, 0).unwrap();
+            let offset = Offset::new(offset as u64);
             let change =
-                step(&mut open, cool_down_secs, Step { offset: Offset::new(offset as u64), event_time, alarm: *alarm });
+                step(&mut open, cool_down_secs, Step { offset, at_micros: minute * 60_000_000, alarm: *alarm });
             told.push(match (change.opens, change.ended.is_some()) {
                 (true, true) => 'b',
                 (true, false) => 'o',

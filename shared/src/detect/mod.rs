@@ -17,6 +17,7 @@
 //! Learned kernels look at [`features`]; rolling ones stand on `rolling_moments`.
 
 mod assessment;
+mod clock_lead;
 mod config;
 pub mod detector;
 mod episode;
@@ -34,6 +35,7 @@ pub mod threshold;
 mod test_support;
 
 pub use assessment::{Assessment, Kernel, Score};
+pub use clock_lead::MAX_CLOCK_LEAD;
 pub use config::{DetectorConfig, KernelConfig, detector_problems};
 pub use fold::{FoldError, Folded, ModelSet, PartitionFold};
 

@@ -11,6 +11,7 @@ mod saved;
 mod seen;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use smallvec::SmallVec;
 
 pub use error::FoldError;
@@ -19,6 +20,7 @@ pub use models::ModelSet;
 use self::devices::Devices;
 use super::{
     Assessment, KERNELS_VERSION,
+    clock_lead::vouched_micros,
     detector::{Detector, DetectorIdentity, DetectorState, Said},
     episode::{self, Step},
 };
@@ -109,7 +111,7 @@ impl PartitionFold {
         match decoded {
             Ok(mut reading) => {
                 reading.injected = injected(record);
-                let (is_duplicate, Findings { anomalies, ended }) = self.judge(record.offset, &reading);
+                let (is_duplicate, Findings { anomalies, ended }) = self.judge(record.offset, ingested_at, &reading);
                 let reading = FoldedReading { reading, offset: record.offset, ingested_at, is_duplicate };
                 Folded::Reading { reading, anomalies, ended }
             }
@@ -127,7 +129,7 @@ impl PartitionFold {
     /// Folds a reading that the lake kept, as [`PartitionFold::fold`] folded its message: a dead letter leaves no trace
     /// in the state, so the readings of a span in offset order rebuild it.
     pub fn replay(&mut self, reading: &LakeReading) -> Findings {
-        self.judge(reading.position.offset, &reading.reading).1
+        self.judge(reading.position.offset, reading.ingested_at, &reading.reading).1
     }
 
     /// The pins of the running segment.
@@ -136,7 +138,7 @@ impl PartitionFold {
         &self.pins
     }
 
-    fn judge(&mut self, offset: Offset, reading: &Reading) -> (bool, Findings) {
+    fn judge(&mut self, offset: Offset, ingested_at: DateTime<Utc>, reading: &Reading) -> (bool, Findings) {
         let device = self.devices.touch(&reading.device, offset, self.detectors.len());
         if device.seen.is_repeated(reading.event_time) {
             return (true, Findings::default());
@@ -151,7 +153,8 @@ impl PartitionFold {
             if alarm.is_none() && state.episode.is_none() {
                 continue;
             }
-            let step = Step { offset, event_time: reading.event_time, alarm: alarm.map(|_| evidence.score().value) };
+            let at_micros = vouched_micros(reading.event_time, ingested_at);
+            let step = Step { offset, at_micros, alarm: alarm.map(|_| evidence.score().value) };
             let change = episode::step(&mut state.episode, detector.cool_down_secs, step);
             let stream = &self.partition.stream;
             if let Some((opened_at, end)) = change.ended {

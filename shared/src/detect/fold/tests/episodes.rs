@@ -46,6 +46,38 @@ fn an_episode_is_one_anomaly_and_its_end_names_it() {
 }
 
 #[test]
+fn a_clock_that_is_years_ahead_mutes_its_device_for_an_hour_and_not_for_years() {
+    let (mut fold, pins) = three_sigma_alone();
+    let clock = DateTime::from_timestamp(40 * 60, 0).unwrap();
+    // The log's time goes with the meter's own, but for one reading that says 2050.
+    let say = |fold: &mut PartitionFold, minute: u32, says: &str, power: f64| {
+        let log_time = DateTime::from_timestamp(i64::from(minute) * 60, 0).unwrap();
+        let payload = format!(r#"{{"device_id":"m-1","timestamp":"{says}","active_power":{power},"voltage":240.0}}"#);
+        let record = LogRecord { timestamp: log_time, ..record(u64::from(minute), Some(payload)) };
+        let Folded::Reading { anomalies, ended, .. } = fold.fold(&record) else { panic!("poison") };
+        Findings { anomalies, ended }
+    };
+    let minute = |minute: i64| (clock + chrono::TimeDelta::minutes(minute - 40)).to_rfc3339();
+    let state = fold.save().unwrap();
+    assert_eq!(say(&mut fold, 40, "2050-01-01T00:00:00Z", 90.0).anomalies.len(), 1);
+    // Five minutes of cool-down after the hour that a clock may be ahead.
+    for quiet in 41..105 {
+        let found = say(&mut fold, quiet, &minute(i64::from(quiet)), 1.0 + f64::from(quiet % 3) / 10.0);
+        assert!(found.ended.is_empty() && found.anomalies.is_empty(), "minute {quiet}: {found:?}");
+    }
+    let found = say(&mut fold, 105, &minute(105), 1.0);
+    assert_eq!(found.ended.len(), 1);
+    assert_eq!(say(&mut fold, 106, &minute(106), 90.0).anomalies.len(), 1, "the device is heard again");
+
+    let mut replayed = PartitionFold::restore(partition(), &pins, &ModelSet::default(), &state).unwrap();
+    let mut live = PartitionFold::restore(partition(), &pins, &ModelSet::default(), &state).unwrap();
+    let record = record(40, Some(payload(1, 40, 90.0).replace("1970", "2050")));
+    let Folded::Reading { reading, anomalies, ended } = live.fold(&record) else { panic!("poison") };
+    assert_eq!(replayed.replay(&reading.in_partition(&partition())), Findings { anomalies, ended });
+    assert_eq!(live.save().unwrap(), replayed.save().unwrap());
+}
+
+#[test]
 fn an_open_episode_outlives_a_restart_and_another_configuration() {
     let (mut fold, pins) = three_sigma_alone();
     let (told, opened) = run(&mut fold, &[(40, 9.0)]);
