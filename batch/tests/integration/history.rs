@@ -8,6 +8,7 @@ use crate::bench_room::{Room, instant, uci};
 pub async fn ten_minute_room() -> Room {
     let mut room = Room::new().await;
     room.profile.interval_secs = 600;
+    room.profile.detectors.iter_mut().for_each(|detector| detector.cool_down_secs = 1200);
     if let Some(forecast) = &mut room.profile.forecast {
         forecast.horizon_hours = 6;
     }

@@ -42,8 +42,12 @@ pub use fold::{FoldError, Folded, ModelSet, PartitionFold};
 /// Raised whenever a kernel may judge the same readings otherwise.
 pub const KERNELS_VERSION: u32 = 1;
 
-/// Longest rolling window in readings: two months of minutes, and 800 kB of state a device and measure.
+/// Longest rolling window in readings: two months of minutes.
 pub const MAX_WINDOW_READINGS: u32 = 100_000;
+
+/// Most values that all windows of a stream's detectors together remember of a device: one window of the greatest length, or
+/// a hundred of a thousand; 800 kB. A partition knows up to 100,000 devices, so who has many keeps far below.
+const MAX_REMEMBERED_VALUES: u64 = MAX_WINDOW_READINGS as u64;
 
 /// Longest window of a training in days: ten years.
 const MAX_TRAIN_WINDOW_DAYS: u32 = 3660;

@@ -105,6 +105,13 @@ impl FeatureSet {
         &self.measures
     }
 
+    /// How many values it remembers of a device.
+    #[must_use]
+    pub fn remembered_values(&self) -> u64 {
+        let windows = self.histories.iter().chain(&self.means).map(|(_, capacity)| *capacity as u64);
+        windows.sum::<u64>() + self.runs.len() as u64
+    }
+
     /// The texts of the features.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.features.iter().map(|feature| feature.text.as_str())

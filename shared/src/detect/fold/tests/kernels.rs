@@ -58,7 +58,7 @@ fn every_kernel() -> (Pins, ModelSet) {
         .map(|(at, kernel)| DetectorConfig {
             name: format!("detector-{at}"),
             min_readings: [3, 0, 1, 0, 2, 0, 4][at],
-            cool_down_secs: [0, 300, 0, 600, 60, 0, 120][at],
+            cool_down_secs: [0, 300, 0, 600, 120, 0, 180][at],
             kernel,
         })
         .collect();
