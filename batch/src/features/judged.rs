@@ -1,14 +1,12 @@
 //! Readings as detectors see them: the very features that speed computes, in the order of each device's time.
 
-use std::sync::Arc;
-
 use arrow::{array::RecordBatch, compute::cast, datatypes::DataType};
 use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
     detect::features::{FeatureSet, FeatureState, FeatureValues},
     lake::{
         LakeError,
-        delta::{DeltaLake, LakeFile},
+        delta::{DeltaLake, TableFiles},
         schema::readings_from_batch,
         session::SessionLimits,
     },
@@ -16,7 +14,10 @@ use kilowatch_shared::{
     stream::StreamProfile,
 };
 
-use super::read::{NO_VERSION, ReadRows, WEEK_SECS, each_batch, only, readings_of};
+use super::{
+    extent::Extent,
+    read::{NO_VERSION, ReadRows, WEEK_SECS, each_batch, only, readings_of},
+};
 use crate::{sql, training::step_across};
 
 /// Rows that are kept, at 136 bytes each: 54 MB. More than any detector is learned from, and enough to look at a part.
@@ -32,13 +33,90 @@ pub struct JudgedRows {
 }
 
 /// Which readings a detector learns from: those before `until` and, with a window, of its last days. The window ends
-/// with the newest of them, so that a history of the past is a history too.
+/// with the newest of them, so that a history of the past is a history too, but not with one whose clock is ahead.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainWindow {
     /// Its length; `None` is the whole history.
     pub days: Option<u32>,
     /// The end, exclusive.
     pub until: DateTime<Utc>,
+}
+
+/// The readings of a window, of which nothing but their number and their times were read yet.
+#[derive(Debug)]
+pub struct JudgedReadings<'a> {
+    lake: &'a DeltaLake,
+    profile: &'a StreamProfile,
+    /// The files that may hold some; none of a stream without a table.
+    files: Option<TableFiles>,
+    from: Option<DateTime<Utc>>,
+    until: DateTime<Utc>,
+    extent: Extent,
+}
+
+impl<'a> JudgedReadings<'a> {
+    /// Finds the window.
+    ///
+    /// # Errors
+    /// [`LakeError`]; a stream without a table has no readings.
+    pub async fn open(lake: &'a DeltaLake, profile: &'a StreamProfile, window: TrainWindow) -> Result<Self, LakeError> {
+        let TrainWindow { days, until } = window;
+        let mut found = Self { lake, profile, files: None, from: None, until, extent: Extent::default() };
+        let Some(mut files) = readings_of(lake, &profile.name).await? else { return Ok(found) };
+        found.extent = Extent::of(lake, &files, until).await?;
+        let last_days = |newest: DateTime<Utc>| newest.checked_sub_signed(TimeDelta::days(i64::from(days?)));
+        found.from = found.extent.newest().and_then(last_days);
+        if let Some(from) = found.from {
+            found.extent = found.extent.since(from);
+        }
+        files.files.retain(|file| {
+            let outside = |(first, last)| first >= until || found.from.is_some_and(|from| last < from);
+            !file.stats.event_time.is_some_and(outside)
+        });
+        found.files = Some(files);
+        Ok(found)
+    }
+
+    /// The version of the lake.
+    #[must_use]
+    pub fn lake_version(&self) -> i64 {
+        self.files.as_ref().map_or(NO_VERSION, |files| files.version)
+    }
+
+    /// The instant from which on readings are held out, so that about `share` of them come before it.
+    #[must_use]
+    pub fn cut_at_share(&self, share: f64) -> Option<DateTime<Utc>> {
+        self.extent.cut_at_share(share)
+    }
+
+    /// Keeps at most about so many of the readings, evenly over the hours of the week.
+    #[must_use]
+    pub fn thinned_to(&self, most: u64) -> Thinning {
+        Thinning::new(self.extent.readings(), most, self.profile.interval_secs)
+    }
+
+    /// Hands over the readings, device by device in the order of their time. They hold the named measures only.
+    ///
+    /// # Errors
+    /// [`LakeError`], and what `take` fails with.
+    pub async fn each(
+        &self,
+        measures: &[&str],
+        mut take: impl FnMut(&Reading) -> Result<(), LakeError>,
+    ) -> Result<(), LakeError> {
+        let Some(files) = self.files.as_ref().filter(|files| !files.files.is_empty()) else { return Ok(()) };
+        let query = sql::for_profile(include_str!("judged.sql"), &only(self.profile, measures), 3600);
+        each_batch(self.lake, files, &query, &SessionLimits::default(), |batch| {
+            for row in readings_from_batch(self.profile, &with_plain_texts(batch)?)? {
+                let time = row.reading.event_time;
+                if time < self.until && self.from.is_none_or(|from| time >= from) {
+                    take(&row.reading)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
 }
 
 /// Features of the readings of a window. More than 400,000 are thinned evenly over the hours of the week, after
@@ -54,86 +132,44 @@ pub async fn read_judged(
 ) -> Result<ReadRows<JudgedRows>, LakeError> {
     let names: Vec<&str> =
         features.measures().iter().filter_map(|at| profile.measures.get(*at)).map(|m| m.name.as_str()).collect();
+    let readings = JudgedReadings::open(lake, profile, window).await?;
     let (mut taken, mut device, mut state) = (JudgedRows::default(), None, FeatureState::default());
-    let mut thinning = Thinning::default();
-    let lake_version = each_reading(lake, profile, &names, window, |reading, step| {
+    let mut thinning = readings.thinned_to(MAX_ROWS);
+    let take = |reading: &Reading| {
         if device.as_ref() != Some(&reading.device) {
             device = Some(reading.device.clone());
             state = FeatureState::default();
         }
         if let Some(values) = features.take(&mut state, reading)
-            && thinning.keeps(step)
+            && thinning.keeps_next()
         {
             taken.rows.push(values);
             taken.times.push(reading.event_time);
         }
         Ok(())
-    })
-    .await?;
-    Ok(ReadRows { rows: taken, lake_version })
+    };
+    readings.each(&names, take).await?;
+    Ok(ReadRows { rows: taken, lake_version: readings.lake_version() })
 }
 
-/// Hands over the readings of a window, device by device in the order of their time, with the step by which they have to
-/// be thinned to about 400,000. They hold the named measures only. Returns the lake's version.
-///
-/// # Errors
-/// [`LakeError`], and what `take` fails with.
-pub async fn each_reading(
-    lake: &DeltaLake,
-    profile: &StreamProfile,
-    measures: &[&str],
-    window: TrainWindow,
-    mut take: impl FnMut(&Reading, usize) -> Result<(), LakeError>,
-) -> Result<i64, LakeError> {
-    let Some(mut files) = readings_of(lake, &profile.name).await? else { return Ok(NO_VERSION) };
-    let times = |file: &Arc<LakeFile>| file.stats.event_time;
-    let TrainWindow { days, until } = window;
-    let newest = files.files.iter().filter_map(|file| times(file).map(|(_, last)| last)).max().unwrap_or(until);
-    let from = days.and_then(|days| newest.min(until).checked_sub_signed(TimeDelta::days(i64::from(days))));
-    files.files.retain(|file| {
-        let outside = |(first, last)| first >= until || from.is_some_and(|from| last < from);
-        !times(file).is_some_and(outside)
-    });
-    if files.files.is_empty() {
-        return Ok(files.version);
-    }
-    let all: u64 = files.files.iter().filter_map(|file| file.stats.rows).sum();
-    let step = thinning_step(all, profile.interval_secs);
-    let query = sql::for_profile(include_str!("judged.sql"), &only(profile, measures), 3600);
-    each_batch(lake, &files, &query, &SessionLimits::default(), |batch| {
-        for row in readings_from_batch(profile, &with_plain_texts(batch)?)? {
-            let time = row.reading.event_time;
-            if time < until && from.is_none_or(|from| time >= from) {
-                take(&row.reading, step)?;
-            }
-        }
-        Ok(())
-    })
-    .await?;
-    Ok(files.version)
-}
-
-/// Every so many readings are kept; the step visits all hours of the week alike.
-fn thinning_step(rows: u64, interval_secs: u32) -> usize {
-    let at_least = usize::try_from(rows.div_ceil(MAX_ROWS)).unwrap_or(usize::MAX);
-    if at_least <= 1 {
-        return 1;
-    }
-    let period = usize::try_from(WEEK_SECS / i64::from(interval_secs.max(1))).unwrap_or(1);
-    step_across(period.max(1), at_least)
-}
-
-/// Counts readings and keeps every so many.
-#[derive(Debug, Default)]
+/// Counts readings and keeps every so many; the step visits all hours of the week alike.
+#[derive(Debug)]
 pub struct Thinning {
     seen: usize,
+    step: usize,
 }
 
 impl Thinning {
+    fn new(readings: u64, most: u64, interval_secs: u32) -> Self {
+        let at_least = usize::try_from(readings.div_ceil(most.max(1))).unwrap_or(usize::MAX);
+        let period = usize::try_from(WEEK_SECS / i64::from(interval_secs.max(1))).unwrap_or(1);
+        Self { seen: 0, step: if at_least <= 1 { 1 } else { step_across(period.max(1), at_least) } }
+    }
+
     /// Whether the next one is kept.
-    pub const fn keeps(&mut self, step: usize) -> bool {
+    pub const fn keeps_next(&mut self) -> bool {
         self.seen += 1;
-        (self.seen - 1).is_multiple_of(step)
+        (self.seen - 1).is_multiple_of(self.step)
     }
 }
 
@@ -149,4 +185,26 @@ fn with_plain_texts(batch: &RecordBatch) -> Result<RecordBatch, LakeError> {
         Ok((field.name().clone(), plain))
     });
     RecordBatch::try_from_iter(columns.collect::<Result<Vec<_>, LakeError>>()?).map_err(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_thinned_history_of_hours_visits_every_hour_of_the_week() {
+        // Every 20th hour would only ever see 42 of the 168.
+        let mut thinning = Thinning::new(100_000, 5_000, 3600);
+        let kept: Vec<usize> = (0..100_000).filter(|_| thinning.keeps_next()).collect();
+        assert!((4_000..=5_000).contains(&kept.len()), "{}", kept.len());
+        assert_eq!(kept.iter().map(|at| at % 168).collect::<BTreeSet<_>>().len(), 168);
+    }
+
+    #[test]
+    fn what_is_few_enough_is_kept_whole() {
+        let mut thinning = Thinning::new(5_000, 5_000, 3600);
+        assert!((0..5_000).all(|_| thinning.keeps_next()));
+    }
 }

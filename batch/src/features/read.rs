@@ -235,7 +235,7 @@ fn add_hours(batch: &RecordBatch, totals: &mut BTreeMap<DeviceId, Vec<HourTotal>
     Ok(())
 }
 
-fn column(batch: &RecordBatch, name: &str, to: &DataType) -> Result<arrow::array::ArrayRef, LakeError> {
+pub(super) fn column(batch: &RecordBatch, name: &str, to: &DataType) -> Result<arrow::array::ArrayRef, LakeError> {
     let unreadable = |reason: String| LakeError::Query { reason };
     let column = batch.column_by_name(name).ok_or_else(|| unreadable(format!("the answer has no column `{name}`")))?;
     cast(column, to).map_err(|error| unreadable(error.to_string()))

@@ -67,7 +67,12 @@ impl LivePartition {
 
     /// A message with the measures in the profile's order.
     pub fn read(&mut self, at: DateTime<Utc>, measures: &[f64]) {
-        let record = record(&self.pins.profile, self.next, at, measures);
+        self.read_of_clock(at, at, measures);
+    }
+
+    /// A message that the log got at `logged_at` from a meter whose clock said `at`.
+    pub fn read_of_clock(&mut self, logged_at: DateTime<Utc>, at: DateTime<Utc>, measures: &[f64]) {
+        let record = LogRecord { timestamp: logged_at, ..record(&self.pins.profile, self.next, at, measures) };
         self.next = self.next.plus(1);
         match self.fold.fold(&record) {
             Folded::Reading { reading, anomalies, ended } => {

@@ -19,6 +19,7 @@ use kilowatch_shared::{
 use crate::{
     bench_room::{Room, instant, uci},
     history::{WEEK, file, ten_minute_room},
+    live::LivePartition,
 };
 
 async fn train_kind(room: &Room, kind: ModelKind) -> Result<TrainReport, BatchError> {
@@ -61,6 +62,8 @@ async fn centres_are_placed_where_the_meter_dwells() {
     assert_eq!((report.promotion.clone(), report.rows), (Promotion::Promoted, 4 * WEEK as u64));
     let rate = report.params["alarm_rate"].as_f64().unwrap();
     assert!((0.03..0.07).contains(&rate), "{rate}");
+    let held_out = report.params["alarm_rate_held_out"].as_f64().unwrap();
+    assert!(held_out < 0.2 && held_out != rate, "of other rows, by another model: {held_out}");
     let model = KMeansModel::from_bytes(&room.deps.lake.load_model(&report.model_id).await.unwrap()).unwrap();
     // Quiet hours draw 4 A, weekends 7, evenings 10 and those of weekends 13, each give or take one.
     let currents: Vec<f64> = model.centres().iter().map(|centre| centre[1]).collect();
@@ -87,20 +90,33 @@ async fn features_that_look_back_are_learned_in_the_order_of_time_whatever_the_f
 
 #[tokio::test]
 async fn a_window_slides_to_the_newest_reading_and_sees_nothing_before_it() {
-    let room = room_with(forest(&["active_power"], Some(7))).await;
+    let room = room_with(forest(&["active_power"], Some(14))).await;
     room.ingest_bytes("history.txt", &file(0..3 * WEEK)).await;
     let report = train_kind(&room, ModelKind::IsolationForest).await.unwrap();
-    assert_eq!(report.rows, WEEK as u64 + 1, "both ends of the seven days are in it");
+    assert_eq!(report.rows, 2 * WEEK as u64 + 1, "both ends of the fourteen days are in it");
     let manifest =
         room.deps.views.serving_model(&room.profile.name, ModelKind::IsolationForest).await.unwrap().unwrap();
     assert_eq!(manifest.id, report.model_id);
     // The household writes local time, an hour east of UTC.
-    assert_eq!(manifest.train_from, instant("2007-01-14T22:50:00Z"));
+    assert_eq!(manifest.train_from, instant("2007-01-07T22:50:00Z"));
+}
+
+#[tokio::test]
+async fn a_meter_whose_clock_is_years_ahead_does_not_move_the_window() {
+    let room = room_with(forest(&["active_power"], Some(14))).await;
+    room.ingest_bytes("history.txt", &file(0..3 * WEEK)).await;
+    let mut live = LivePartition::open(&room).await;
+    let (logged_at, clock) = (instant("2007-01-22T00:00:00Z"), instant("2025-12-31T00:00:00Z"));
+    live.read_of_clock(logged_at, clock, &[1.0, 0.1, 240.0, 4.0, 0.0, 0.0, 0.0]);
+    live.close(&room).await;
+    let report = train_kind(&room, ModelKind::IsolationForest).await.unwrap();
+    assert_eq!(report.rows, 2 * WEEK as u64 + 2, "the fourteen days of the others, and the reading itself");
+    assert_eq!(report.promotion, Promotion::Promoted);
 }
 
 #[tokio::test]
 async fn a_retrained_detector_takes_over_and_both_service_periods_are_known() {
-    let room = room_with(forest(&["active_power"], Some(7))).await;
+    let room = room_with(forest(&["active_power"], Some(14))).await;
     room.ingest_bytes("first.txt", &file(0..2 * WEEK)).await;
     let first = train_kind(&room, ModelKind::IsolationForest).await.unwrap();
     room.ingest_bytes("second.txt", &file(2 * WEEK..4 * WEEK)).await;
@@ -143,6 +159,24 @@ async fn hours_of_the_week_are_learned_by_device() {
     let model = HourOfWeekModel::from_bytes(&room.deps.lake.load_model(&report.model_id).await.unwrap()).unwrap();
     assert_eq!((model.devices(), model.measures().len()), (1, 3));
     assert!(report.params["alarm_rate"].as_f64().unwrap() < 0.02, "{report:?}");
+}
+
+#[tokio::test]
+async fn a_baseline_that_could_not_be_checked_does_not_serve() {
+    let mut room = ten_minute_room().await;
+    let KernelConfig::ThreeSigma(config) = &mut room.profile.detectors[0].kernel else { panic!("no three-sigma") };
+    config.baseline = Baseline::HourOfWeek { train_window_days: None };
+    for (weeks, serves) in [(0..3, false), (3..4, true)] {
+        room.ingest_bytes(&format!("{weeks:?}.txt"), &file(weeks.start * WEEK..weeks.end * WEEK)).await;
+        let report = train_kind(&room, ModelKind::HourOfWeek).await.unwrap();
+        match report.promotion {
+            Promotion::Promoted => assert!(serves),
+            Promotion::Refused { reason } => {
+                assert!(!serves && reason.contains("were not seen in 3 weeks before it"), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,9 @@ use crate::{
     training::{Baseline, ForestParams, TrainError},
 };
 
+/// Parameters and findings of a training, by name.
+pub(super) type Findings = BTreeMap<String, Value>;
+
 /// A model and all that is known of it.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
@@ -36,7 +39,7 @@ pub(super) async fn off_the_runtime<T: Send + 'static>(
 }
 
 /// The parameters of a regression forest, by name.
-pub(super) fn forest_params(params: &ForestParams, features: usize, seed: u64) -> BTreeMap<String, Value> {
+pub(super) fn forest_params(params: &ForestParams, features: usize, seed: u64) -> Findings {
     named([
         ("algorithm", "random forest (smartcore 0.7)".into()),
         ("seed", seed.into()),
@@ -49,7 +52,7 @@ pub(super) fn forest_params(params: &ForestParams, features: usize, seed: u64) -
 }
 
 /// Parameters by name.
-pub(super) fn named<const N: usize>(params: [(&str, Value); N]) -> BTreeMap<String, Value> {
+pub(super) fn named<const N: usize>(params: [(&str, Value); N]) -> Findings {
     params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 

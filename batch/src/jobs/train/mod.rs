@@ -2,9 +2,10 @@
 //!
 //! `estimate`, `forecast`, `detector` (which knows `isolation_forest` and `k_means`) and `hour_of_week` read the lake and
 //! train; `publish` saves the model under the hash of its bytes and lets it serve unless a simpler method does better,
-//! or it would cry wolf. The same history, parameters and seed give
+//! or it would cry wolf (`alarm_check`). The same history, parameters and seed give
 //! the same bytes, so a second run finds its model there and changes nothing.
 
+mod alarm_check;
 mod candidate;
 mod detector;
 mod estimate;

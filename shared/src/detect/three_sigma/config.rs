@@ -9,8 +9,9 @@ use crate::{
     stream::StreamProfile,
 };
 
-/// In fewer days no hour of the week is seen in three weeks.
-const LEAST_WINDOW_DAYS: u32 = 21;
+/// Before the newest fifth of fewer days, on which a training checks what it learned, no hour of the week is seen in three
+/// weeks.
+const LEAST_WINDOW_DAYS: u32 = 28;
 
 /// Configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,7 +40,7 @@ pub enum Baseline {
     },
     /// The same hour of the week in the device's past, learned in batch: what is usual on a Monday at eight.
     HourOfWeek {
-        /// Days before the newest reading that are learned from, 21 to 3660. Default: the whole history. An hour is judged
+        /// Days before the newest reading that are learned from, 28 to 3660. Default: the whole history. An hour is judged
         /// once it was seen in three weeks.
         #[serde(default)]
         train_window_days: Option<u32>,
@@ -80,7 +81,7 @@ impl ThreeSigmaConfig {
                     train_window_days.is_none_or(|days| days >= LEAST_WINDOW_DAYS),
                     format!(
                         "baseline.hour_of_week.train_window_days: must be at least {LEAST_WINDOW_DAYS}, since an hour is judged \
-                         once it was seen in three weeks"
+                         once it was seen in three weeks, and the newest fifth is held out"
                     ),
                 );
             }

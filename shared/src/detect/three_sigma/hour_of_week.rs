@@ -20,7 +20,7 @@ const WEEK_SECS: i64 = 7 * 86_400;
 
 /// Weeks that an hour must have been seen in: readings of one hour of one day are alike, and their deviation says
 /// nothing of another week's.
-pub(super) const MIN_WEEKS: u32 = 3;
+pub const MIN_WEEKS: u32 = 3;
 
 /// Most tables of a model, one a device and measure, of 4 kB each: 8 MB. A stream of more devices has no baseline of
 /// each device's own; a rolling one scales with the partitions.

@@ -11,7 +11,7 @@ mod hour_of_week;
 mod kernel;
 
 pub use config::{Baseline, ThreeSigmaConfig};
-pub use hour_of_week::{HourOfWeekModel, HourOfWeekProblem, HourOfWeekTrainer};
+pub use hour_of_week::{HourOfWeekModel, HourOfWeekProblem, HourOfWeekTrainer, MIN_WEEKS};
 pub use kernel::{ThreeSigma, ThreeSigmaEvidence, ThreeSigmaState};
 
 #[cfg(test)]
