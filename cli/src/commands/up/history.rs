@@ -56,7 +56,7 @@ pub async fn fill(
         // A first start that was stopped half way left the rest to do.
         (None, Some(_)) if !empty => prepare(args, profile, stores, false).await,
         (None, Some(simulated)) => {
-            let until = Utc::now().duration_trunc(TimeDelta::minutes(1))? - simulated.back_dated;
+            let until = stores.clock.now().duration_trunc(TimeDelta::minutes(1))? - simulated.back_dated;
             let folder = tempfile::tempdir().context("making a folder for the simulated history")?;
             if let Some(file) = simulate_file(args, profile, simulated, folder.path(), until).await? {
                 load(args, profile, stores, &file).await?;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
+    clock::Clock,
     lake::{LakeTable, SegmentLake},
     log::SharedLog,
     position::DeviceId,
@@ -23,14 +24,16 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(3600);
 pub struct LiveOptions {
     simulated: &'static SimulatedStream,
     device: Option<DeviceId>,
+    /// Each start is another stretch of the devices' lives; a seed of its own keeps the stretches from being alike.
     seed: u64,
     rate: Option<f64>,
 }
 
 impl LiveOptions {
-    /// What `up` was asked for.
-    pub fn of(args: &UpArgs, simulated: &'static SimulatedStream) -> Self {
-        Self { simulated, device: args.device.clone(), seed: args.seed, rate: args.rate }
+    /// What `up` was asked for, of a start at `now`.
+    pub fn of(args: &UpArgs, simulated: &'static SimulatedStream, now: DateTime<Utc>) -> Self {
+        let seed = args.seed.wrapping_add(now.timestamp().cast_unsigned());
+        Self { simulated, device: args.device.clone(), seed, rate: args.rate }
     }
 }
 
@@ -45,10 +48,8 @@ pub async fn simulate(
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let simulated = options.simulated;
-    // Each start is another stretch of the devices' lives; a seed of its own keeps the stretches from being alike.
-    let seed = options.seed.wrapping_add(Utc::now().timestamp().cast_unsigned());
-    let options_of_device =
-        SimulationOptions { device: options.device, ..SimulationOptions::new(profile, seed, Injection::live(profile)) };
+    let usual = SimulationOptions::new(profile, options.seed, Injection::live(profile));
+    let options_of_device = SimulationOptions { device: options.device, ..usual };
     let simulator = simulated.open(&options_of_device);
     let rate = options.rate.unwrap_or(simulator.devices() as f64 / simulated.live_interval_secs);
     let mut sink = Sink::Log { log, topic: profile.topic.clone() };
@@ -64,12 +65,13 @@ pub async fn trim_log(
     log: &SharedLog,
     lake: &impl SegmentLake,
     retention_days: u32,
+    clock: &dyn Clock,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let mut ticker = tokio::time::interval(TRIM_INTERVAL);
     loop {
         tokio::select! { _ = ticker.tick() => {}, () = stop.cancelled() => return Ok(()) }
-        let before = Utc::now() - TimeDelta::days(i64::from(retention_days));
+        let before = clock.now() - TimeDelta::days(i64::from(retention_days));
         let trimmed = async {
             let held = lake.snapshot(&profile.name, LakeTable::Readings).await?;
             let mut dropped = 0;

@@ -95,7 +95,7 @@ pub async fn run(args: UpArgs, context: &Context) -> anyhow::Result<ExitCode> {
     };
     let outcome = match filled {
         Ok(()) => {
-            let simulator = simulated.map(|simulated| LiveOptions::of(&args, simulated));
+            let simulator = simulated.map(|simulated| LiveOptions::of(&args, simulated, stores.clock.now()));
             run_layers(&profile, simulator, context, &stores, log, layer, &stop).await
         }
         Err(error) => Err(error),
@@ -124,8 +124,9 @@ async fn run_layers(
     });
     tasks.spawn({
         let retention_days = context.settings.log.retention_days;
-        let (lake, profile, log, stop) = (stores.lake.clone(), profile.clone(), log.clone(), layers_stop.clone());
-        async move { live::trim_log(&profile, &log, lake.as_ref(), retention_days, &stop).await }
+        let (lake, clock) = (stores.lake.clone(), stores.clock.clone());
+        let (profile, log, stop) = (profile.clone(), log.clone(), layers_stop.clone());
+        async move { live::trim_log(&profile, &log, lake.as_ref(), retention_days, clock.as_ref(), &stop).await }
     });
     if let Some(options) = simulator {
         let (profile, stop) = (profile.clone(), layers_stop.clone());
