@@ -25,7 +25,8 @@ pub struct IsolationForest {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct IsolationEvidence {
     values: FeatureValues,
-    path: f64,
+    /// Mean path of a reading that is an anomaly; that of a quiet one was not walked to its end.
+    anomalous_path: Option<f64>,
 }
 
 impl IsolationForest {
@@ -50,6 +51,10 @@ impl IsolationForest {
         self.model.vector(values.iter().map(|value| (!value.is_nan()).then_some(*value)))
     }
 
+    fn path(&self, evidence: &IsolationEvidence) -> f64 {
+        evidence.anomalous_path.unwrap_or_else(|| self.model.mean_path(&self.vector(&evidence.values)))
+    }
+
     /// The feature without which the reading would be least unusual: the one whose return to the median lengthens the
     /// path most; the first of equals. Only what looks at a measure can be blamed: an hour is never wrong by itself.
     fn weightiest(&self, vector: &FeatureVector, path: f64) -> usize {
@@ -72,23 +77,22 @@ impl Kernel for IsolationForest {
 
     fn assess(&self, state: &mut FeatureState, reading: &Reading) -> Assessment<IsolationEvidence> {
         let Some(values) = self.features.take(state, reading) else { return Assessment::Unjudged };
-        let path = self.model.mean_path(&self.vector(&values));
         let [minor, warning, critical] = self.model.alarm_paths;
-        let alarm = match path {
-            _ if path < critical => Some(Severity::Critical),
-            _ if path < warning => Some(Severity::Warning),
-            _ if path < minor => Some(Severity::Minor),
-            _ => None,
-        };
-        Assessment::Judged { alarm, evidence: IsolationEvidence { values, path } }
+        let anomalous_path = self.model.mean_path_below(&self.vector(&values), minor);
+        let alarm = anomalous_path.map(|path| match path {
+            _ if path < critical => Severity::Critical,
+            _ if path < warning => Severity::Warning,
+            _ => Severity::Minor,
+        });
+        Assessment::Judged { alarm, evidence: IsolationEvidence { values, anomalous_path } }
     }
 
     fn score(&self, evidence: &IsolationEvidence) -> Score {
-        Score { value: self.model.score_of_path(evidence.path), threshold: self.model.threshold() }
+        Score { value: self.model.score_of_path(self.path(evidence)), threshold: self.model.threshold() }
     }
 
     fn explain(&self, evidence: &IsolationEvidence) -> Explanation {
-        let at = self.weightiest(&self.vector(&evidence.values), evidence.path);
+        let at = self.weightiest(&self.vector(&evidence.values), self.path(evidence));
         let scale = &self.model.features[at];
         let (name, unit) = self.features.text_and_unit(at);
         let (observed, low, high) = (evidence.values[at], scale.low, scale.high);

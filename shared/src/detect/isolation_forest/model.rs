@@ -62,9 +62,10 @@ impl Node {
     }
 }
 
-/// Trees that are walked side by side. A step waits for its node to be loaded, and the processor has time for three
-/// others meanwhile: four scored 400,000 readings a second where one scored 100,000, and eight were slower again.
-const LANES: usize = 4;
+/// Trees that are walked side by side. A step waits for its node to be loaded, and the processor has time for others
+/// meanwhile. The trees beyond whole groups go by smaller ones.
+const LANES: usize = 8;
+const FEWER_LANES: usize = 4;
 
 /// Bytes that are no model of this build.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -128,14 +129,15 @@ impl IsolationForestModel {
         require((1..=MAX_HEIGHT).contains(&self.height), "height")?;
         require(!self.trees.is_empty() && self.trees.len() <= MAX_TREES as usize, "number of trees")?;
         require((2..=1 << MAX_HEIGHT).contains(&self.sample_size), "sample size")?;
-        require(self.alarm_paths.iter().all(|path| path.is_finite()), "alarm paths")?;
+        let [minor, warning, critical] = self.alarm_paths;
+        require(minor.is_finite() && warning <= minor && critical <= warning, "alarm paths")?;
         let scales = |scale: &FeatureScale| scale.spread > 0.0 && (scale.median + scale.spread).is_finite();
         require(self.features.iter().all(scales), "scale of a feature")?;
         let leaves = 1_usize << self.height;
         for tree in &self.trees {
             require(tree.nodes.len() == leaves - 1 && tree.leaf_paths.len() == leaves, "size of a tree")?;
             require(tree.nodes.iter().all(|node| node.is_sound(features)), "cut")?;
-            require(tree.leaf_paths.iter().all(|path| path.is_finite()), "path of a leaf")?;
+            require(tree.leaf_paths.iter().all(|path| path.is_finite() && *path >= 0.0), "path of a leaf")?;
         }
         Ok(())
     }
@@ -175,17 +177,45 @@ impl IsolationForestModel {
         vector
     }
 
-    /// Mean path length over the trees. The sum is in the order of the trees, so it has the same bits everywhere.
+    /// Mean path length over the trees.
     pub(super) fn mean_path(&self, vector: &FeatureVector) -> f64 {
+        self.mean_path_below(vector, f64::INFINITY).unwrap_or(f64::INFINITY)
+    }
+
+    /// Mean path length over the trees, if it is below `limit`. Paths only add up, so the walk ends with the first trees
+    /// that show it is not: most readings are quiet, and a part of the forest says so. The sum is in the order of the
+    /// trees, so it has the same bits everywhere.
+    pub(super) fn mean_path_below(&self, vector: &FeatureVector, limit: f64) -> Option<f64> {
+        let mut walk = Walk { vector, height: self.height, trees: self.trees.len() as f64, limit, sum: 0.0 };
         let (groups, rest) = self.trees.as_chunks::<LANES>();
-        let mut sum = 0.0;
-        for path in groups.iter().flat_map(|trees| paths(trees, vector, self.height)) {
-            sum += f64::from(path);
+        let (fewer, rest) = rest.as_chunks::<FEWER_LANES>();
+        let below = groups.iter().all(|trees| walk.stays_below(trees))
+            && fewer.iter().all(|trees| walk.stays_below(trees))
+            && rest.iter().all(|tree| walk.stays_below(std::array::from_ref(tree)));
+        below.then_some(walk.mean())
+    }
+}
+
+/// A reading on its way through the forest.
+struct Walk<'a> {
+    vector: &'a FeatureVector,
+    height: u32,
+    trees: f64,
+    limit: f64,
+    sum: f64,
+}
+
+impl Walk<'_> {
+    fn stays_below<const N: usize>(&mut self, trees: &[Tree; N]) -> bool {
+        for path in paths(trees, self.vector, self.height) {
+            self.sum += f64::from(path);
         }
-        for path in rest.iter().flat_map(|tree| paths(std::array::from_ref(tree), vector, self.height)) {
-            sum += f64::from(path);
-        }
-        sum / self.trees.len() as f64
+        self.mean() < self.limit
+    }
+
+    /// What the trees so far make of the mean over all.
+    fn mean(&self) -> f64 {
+        self.sum / self.trees
     }
 }
 
@@ -196,18 +226,27 @@ impl IsolationForestModel {
 fn paths<const N: usize>(trees: &[Tree; N], vector: &FeatureVector, height: u32) -> [f32; N] {
     let (mut at, mut path, mut goes_on) = ([0; N], [0.0; N], [1.0; N]);
     for depth in 1..=height {
+        let nodes: [&Node; N] = std::array::from_fn(|lane| &trees[lane].nodes[at[lane]]);
+        let values = nodes.map(|node| vector[usize::from(node.feature) % MAX_FEATURES]);
         for lane in 0..N {
-            let Node { cut, range: [low, high], feature } = trees[lane].nodes[at[lane]];
-            let value = vector[usize::from(feature) % MAX_FEATURES];
-            let outside = (low - value).max(value - high).max(0.0);
-            let set_apart = goes_on[lane] * (outside / (outside + (high - low)));
+            at[lane] = 2 * at[lane] + 1 + usize::from(values[lane] >= nodes[lane].cut);
+        }
+        // Apart from the steps down the trees, so that one instruction does the arithmetic of several lanes.
+        let (lows, highs) = (nodes.map(|node| node.range[0]), nodes.map(|node| node.range[1]));
+        for lane in 0..N {
+            let outside = greater(greater(lows[lane] - values[lane], values[lane] - highs[lane]), 0.0);
+            let set_apart = goes_on[lane] * (outside / (outside + (highs[lane] - lows[lane])));
             path[lane] += set_apart * depth as f32;
             goes_on[lane] -= set_apart;
-            at[lane] = 2 * at[lane] + 1 + usize::from(value >= cut);
         }
     }
     std::array::from_fn(|lane| {
         let tree = &trees[lane];
         path[lane] + goes_on[lane] * tree.leaf_paths[at[lane] - tree.nodes.len()]
     })
+}
+
+/// The greater of two numbers. `f32::max` also looks for NaN, of which there is none, and costs twice as much.
+const fn greater(one: f32, other: f32) -> f32 {
+    if one > other { one } else { other }
 }

@@ -211,6 +211,20 @@ fn a_feature_that_looks_back_sees_a_jump_between_usual_values() {
 
 proptest! {
     #[test]
+    fn a_walk_that_ends_early_tells_what_the_whole_one_would(
+        power in -2.0..9.0, voltage in 200.0..280.0, limit in 2.0..14.0, trees in 1..22_u32,
+    ) {
+        let (names, values) = (names(), rows(300));
+        let params = ForestParams { trees, ..ForestParams::default() };
+        let model = train(TrainingRows { features: &names, values: &values }, params, 0.99, 1).unwrap();
+        let vector = model.vector([Some(power), Some(voltage)].into_iter());
+        let mean = model.mean_path(&vector);
+        for limit in [limit, mean] {
+            prop_assert_eq!(model.mean_path_below(&vector, limit), (mean < limit).then_some(mean));
+        }
+    }
+
+    #[test]
     fn damaged_bytes_are_an_error_or_a_model_that_can_score(at in 1_usize..2000, with: u8, keep in 0_usize..6000) {
         let names = names();
         let values = rows(64);
