@@ -21,7 +21,7 @@ pub struct SpeedConfig {
     pub segment_ms: u64,
     /// Messages that end a segment early, 1 to 10000000. Default 1000000. Variable `KILOWATCH_SPEED__SEGMENT_ROWS`.
     pub segment_rows: usize,
-    /// Bytes in memory that end a segment early, 1024 to 4294967296. Default 16 MiB, a quarter of a million readings.
+    /// Bytes in memory that end a segment early, 1024 to 4294967296. Default 8 MiB, about 100,000 readings.
     /// Variable `KILOWATCH_SPEED__SEGMENT_BYTES`.
     pub segment_bytes: usize,
     /// Bytes of rows that a partition keeps in memory for its next closes; what is beyond is dropped and read from the
@@ -57,7 +57,7 @@ impl Default for SpeedConfig {
             batch_bytes: 16 << 20,
             segment_ms: 60_000,
             segment_rows: 1_000_000,
-            segment_bytes: 16 << 20,
+            segment_bytes: 8 << 20,
             unclosed_bytes: 64 << 20,
             unclosed_cuts_alarm: 30,
             outbox_entries_alarm: 10_000,

@@ -115,17 +115,23 @@ impl RollupBuffer {
         profile: &StreamProfile,
         names: &[DeviceId],
     ) -> (Vec<RollupRow>, Vec<(DeviceId, DateTime<Utc>)>) {
+        // Rows come in the order of their keys, as far as that is cheap: to compare texts is what sorting them takes.
+        let mut by_name: Vec<_> = names.iter().zip(self.devices).collect();
+        by_name.sort_unstable_by_key(|(name, _)| *name);
+        let mut measures: Vec<_> = profile.measures.iter().map(|measure| &measure.name).enumerate().collect();
+        measures.sort_unstable_by_key(|(_, name)| *name);
         let mut rows = Vec::new();
-        let mut devices = Vec::with_capacity(self.devices.len());
-        for (device, rollups) in names.iter().zip(self.devices) {
+        let mut devices = Vec::with_capacity(by_name.len());
+        for (device, rollups) in by_name {
             for (group, windows) in rollups.groups.into_iter().chain([(Box::default(), rollups.ungrouped)]) {
                 for (window_secs, window_start, partials) in self.lengths.all(windows) {
-                    for (measure, partial) in profile.measures.iter().zip(partials).filter(|(_, p)| p.count > 0) {
+                    let values = measures.iter().map(|&(at, name)| (name, partials[at]));
+                    for (measure, partial) in values.filter(|(_, partial)| partial.count > 0) {
                         let key = RollupKey {
                             device: device.clone(),
                             window_secs,
                             window_start,
-                            measure: measure.name.clone(),
+                            measure: measure.clone(),
                             group: group.clone().into(),
                         };
                         rows.push(RollupRow { key, partial });
@@ -135,7 +141,6 @@ impl RollupBuffer {
             devices.push((device.clone(), rollups.newest));
         }
         rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        devices.sort_unstable();
         (rows, devices)
     }
 }

@@ -115,15 +115,14 @@ impl Session for PostgresSession {
     }
 
     async fn bulk(&mut self, bulk: Bulk) -> Result<u64, ViewsError> {
-        let (before, after, mut rows) = bulk.into_parts();
+        let Bulk { before, after, common, mut rows } = bulk;
         let mut changed = 0;
         while !rows.is_empty() {
             let rest = rows.split_off(rows.len().min(BULK_ROWS));
             let columns = columns(rows)?;
-            let arrays: Vec<String> =
-                columns.iter().enumerate().map(|(i, column)| format!("${}::{}", i + 1, column.sql_type())).collect();
-            let text = format!("{before}SELECT * FROM UNNEST({}){after}", arrays.join(", "));
-            let query = columns.into_iter().fold(sqlx::query(AssertSqlSafe(text)), |query, column| column.bind(query));
+            let text = format!("{before}{}{after}", select_list(&common, &columns));
+            let query = common.iter().cloned().fold(sqlx::query(AssertSqlSafe(text)), bind);
+            let query = columns.into_iter().fold(query, |query, column| column.bind(query));
             changed += query.execute(&mut *self.0).await.map_err(translate)?.rows_affected();
             rows = rest;
         }
@@ -139,13 +138,35 @@ type PostgresQuery = Query<'static, Postgres, PgArguments>;
 
 fn query(statement: Statement) -> PostgresQuery {
     let (text, values) = statement.into_parts();
-    values.into_iter().fold(sqlx::query(AssertSqlSafe(text)), |query, value| match value {
+    values.into_iter().fold(sqlx::query(AssertSqlSafe(text)), bind)
+}
+
+fn bind(query: PostgresQuery, value: Value) -> PostgresQuery {
+    match value {
         Value::Text(value) => query.bind(value.map(without_nul)),
         Value::Int(value) => query.bind(value),
         Value::Real(value) => query.bind(value),
         Value::Time(value) => query.bind(value),
         Value::Bytes(value) => query.bind(value),
-    })
+    }
+}
+
+/// `SELECT $1::text, own.* FROM UNNEST($2::bigint[], $3::float8[]) AS own` for one common value and two columns.
+fn select_list(common: &[Value], columns: &[Column]) -> String {
+    let common_values = (1..).zip(common).map(|(number, value)| format!("${number}::{}, ", sql_type(value)));
+    let arrays = (common.len() + 1..).zip(columns).map(|(number, column)| format!("${number}::{}", column.sql_type()));
+    let (common_values, arrays) = (common_values.collect::<String>(), arrays.collect::<Vec<_>>().join(", "));
+    format!("SELECT {common_values}own.* FROM UNNEST({arrays}) AS own")
+}
+
+const fn sql_type(value: &Value) -> &'static str {
+    match value {
+        Value::Text(_) => "text",
+        Value::Int(_) => "bigint",
+        Value::Real(_) => "float8",
+        Value::Time(_) => "timestamptz",
+        Value::Bytes(_) => "bytea",
+    }
 }
 
 /// A column of many rows: one array, one parameter.

@@ -122,13 +122,13 @@ impl Session for SqliteSession {
     }
 
     async fn bulk(&mut self, bulk: Bulk) -> Result<u64, ViewsError> {
-        let (before, after, mut rows) = bulk.into_parts();
+        let Bulk { before, after, common, mut rows } = bulk;
         let mut changed = 0;
         while !rows.is_empty() {
             let rest = rows.split_off(chunk_len(rows.len()));
-            let text = format!("{before}{}{after}", values_list(rows.len(), rows[0].len()));
+            let text = format!("{before}{}{after}", values_list(rows.len(), common.len(), rows[0].len()));
             let mut query = sqlx::query(AssertSqlSafe(text));
-            for value in rows.into_iter().flatten() {
+            for value in common.iter().cloned().chain(rows.into_iter().flatten()) {
                 query = bind(query, value)?;
             }
             changed += query.execute(&mut *self.0).await.map_err(translate)?.rows_affected();
@@ -192,9 +192,14 @@ fn bind(query: SqliteQuery, value: Value) -> Result<SqliteQuery, ViewsError> {
 }
 
 /// `VALUES (?, ?), (?, ?)`. Numbered parameters would be looked up by name, each through a list of all.
-fn values_list(rows: usize, columns: usize) -> String {
-    let row = format!("({})", vec!["?"; columns].join(", "));
-    format!("VALUES {}", vec![row.as_str(); rows].join(", "))
+/// `VALUES (?1, ?2, ?3), (?1, ?4, ?5)` for two rows with one common value and two of their own.
+fn values_list(rows: usize, common: usize, own: usize) -> String {
+    let numbers = |range: std::ops::Range<usize>| range.map(|number| format!("?{}", number + 1));
+    let row = |row: usize| {
+        let first = common + row * own;
+        format!("({})", numbers(0..common).chain(numbers(first..first + own)).collect::<Vec<_>>().join(", "))
+    };
+    format!("VALUES {}", (0..rows).map(row).collect::<Vec<_>>().join(", "))
 }
 
 /// The greatest power of two that is not above the number of rows, nor above [`BULK_ROWS`].
@@ -205,6 +210,12 @@ fn chunk_len(rows: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn common_values_are_bound_once() {
+        assert_eq!(values_list(2, 1, 2), "VALUES (?1, ?2, ?3), (?1, ?4, ?5)");
+        assert_eq!(values_list(2, 0, 1), "VALUES (?1), (?2)");
+    }
 
     #[test]
     fn a_list_is_cut_into_powers_of_two() {

@@ -39,27 +39,18 @@ pub async fn stage(
     rows: &[RollupRow],
     now: DateTime<Utc>,
 ) -> Result<(), ViewsError> {
-    let rows = rows
-        .iter()
-        .map(|row| {
-            let mut values = rollups::key_values(stream, &row.key);
-            values.extend(rollups::partial_values(&row.partial));
-            values.extend([stage.0.to_string().into(), now.into()]);
-            values
-        })
-        .collect();
-    session
-        .bulk(Bulk::new(
-            "INSERT INTO rollup_stage (stream, device_id, window_secs, window_start, measure, group_key,
-                 value_count, value_sum, value_min, value_max, value_sum_squares, stage_id, staged_at)
-             {rows}
-             ON CONFLICT (stage_id, stream, device_id, window_secs, window_start, measure, group_key)
-             DO UPDATE SET value_count = excluded.value_count, value_sum = excluded.value_sum,
-                 value_min = excluded.value_min, value_max = excluded.value_max,
-                 value_sum_squares = excluded.value_sum_squares, staged_at = excluded.staged_at",
-            rows,
-        ))
-        .await?;
+    let statement = Bulk::new(
+        "INSERT INTO rollup_stage (stage_id, staged_at, stream, device_id, window_secs, window_start, measure, group_key,
+             value_count, value_sum, value_min, value_max, value_sum_squares)
+         {rows}
+         ON CONFLICT (stage_id, stream, device_id, window_secs, window_start, measure, group_key)
+         DO UPDATE SET value_count = excluded.value_count, value_sum = excluded.value_sum,
+             value_min = excluded.value_min, value_max = excluded.value_max,
+             value_sum_squares = excluded.value_sum_squares, staged_at = excluded.staged_at",
+        rows.iter().map(rollups::values).collect(),
+    );
+    let common = vec![stage.0.to_string().into(), now.into(), stream.as_str().into()];
+    session.bulk(statement.each_begins_with(common)).await?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Roll-ups of speed, and their merge with those of batch.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{Bulk, Row, Session, Statement, Value, partitions};
 use crate::{
@@ -16,31 +16,28 @@ pub async fn add_deltas(
     tag: Offset,
     deltas: &[RollupRow],
 ) -> Result<(), ViewsError> {
-    let rows = one_a_key(deltas)
-        .into_iter()
-        .map(|(key, partial)| {
-            let mut row = key_values(&partition.stream, key);
-            row.extend([partition.source.as_str().into(), partition.partition.into(), tag.as_i64().into()]);
-            row.extend(partial_values(&partial));
-            row
-        })
-        .collect();
-    session
-        .bulk(Bulk::new(
-            "INSERT INTO rollup_speed (stream, device_id, window_secs, window_start, measure, group_key,
-                 source, source_partition, tag, value_count, value_sum, value_min, value_max, value_sum_squares)
-             {rows}
-             ON CONFLICT (stream, device_id, window_secs, window_start, measure, group_key, source, source_partition, tag)
-             DO UPDATE SET value_count = rollup_speed.value_count + excluded.value_count,
-                 value_sum = rollup_speed.value_sum + excluded.value_sum,
-                 value_min = CASE WHEN excluded.value_min < rollup_speed.value_min
-                     THEN excluded.value_min ELSE rollup_speed.value_min END,
-                 value_max = CASE WHEN excluded.value_max > rollup_speed.value_max
-                     THEN excluded.value_max ELSE rollup_speed.value_max END,
-                 value_sum_squares = rollup_speed.value_sum_squares + excluded.value_sum_squares",
-            rows,
-        ))
-        .await?;
+    let segment: Vec<Value> = vec![
+        partition.stream.as_str().into(),
+        partition.source.as_str().into(),
+        partition.partition.into(),
+        tag.as_i64().into(),
+    ];
+    let rows = one_a_key(deltas).iter().map(values).collect();
+    let statement = Bulk::new(
+        "INSERT INTO rollup_speed (stream, source, source_partition, tag, device_id, window_secs, window_start, measure,
+             group_key, value_count, value_sum, value_min, value_max, value_sum_squares)
+         {rows}
+         ON CONFLICT (stream, device_id, window_secs, window_start, measure, group_key, source, source_partition, tag)
+         DO UPDATE SET value_count = rollup_speed.value_count + excluded.value_count,
+             value_sum = rollup_speed.value_sum + excluded.value_sum,
+             value_min = CASE WHEN excluded.value_min < rollup_speed.value_min
+                 THEN excluded.value_min ELSE rollup_speed.value_min END,
+             value_max = CASE WHEN excluded.value_max > rollup_speed.value_max
+                 THEN excluded.value_max ELSE rollup_speed.value_max END,
+             value_sum_squares = rollup_speed.value_sum_squares + excluded.value_sum_squares",
+        rows,
+    );
+    session.bulk(statement.each_begins_with(segment)).await?;
     Ok(())
 }
 
@@ -144,33 +141,31 @@ pub async fn drop_seen(session: &mut dyn Session, partition: &PartitionId) -> Re
     session.execute(statement).await
 }
 
-/// The six columns of a window's key.
-pub fn key_values(stream: &StreamName, key: &RollupKey) -> Vec<Value> {
-    let mut values = Vec::with_capacity(14);
-    values.extend([
-        stream.as_str().into(),
+/// A row without its stream: the five columns of the key and the five of the partial.
+pub fn values(RollupRow { key, partial }: &RollupRow) -> Vec<Value> {
+    vec![
         key.device.as_str().into(),
         key.window_secs.into(),
         key.window_start.into(),
         key.measure.as_str().into(),
         key.group.as_str().into(),
-    ]);
-    values
+        partial.count.into(),
+        partial.sum.into(),
+        partial.min.into(),
+        partial.max.into(),
+        partial.sum_squares.into(),
+    ]
 }
 
-/// The five columns of a partial.
-pub fn partial_values(partial: &Partial) -> [Value; 5] {
-    [partial.count.into(), partial.sum.into(), partial.min.into(), partial.max.into(), partial.sum_squares.into()]
-}
-
-/// One statement may not touch a row twice (Postgres), and rows locked in one order cannot deadlock.
-fn one_a_key(deltas: &[RollupRow]) -> BTreeMap<&RollupKey, Partial> {
-    let mut merged = BTreeMap::new();
-    for delta in deltas {
-        merged
-            .entry(&delta.key)
-            .and_modify(|partial: &mut Partial| partial.merge(&delta.partial))
-            .or_insert(delta.partial);
+/// One statement may not touch a row twice (Postgres), and rows locked in one order cannot deadlock. Speed brings them
+/// so.
+fn one_a_key(deltas: &[RollupRow]) -> Cow<'_, [RollupRow]> {
+    if deltas.is_sorted_by(|a, b| a.key < b.key) {
+        return Cow::Borrowed(deltas);
     }
-    merged
+    let mut merged: BTreeMap<&RollupKey, Partial> = BTreeMap::new();
+    for delta in deltas {
+        merged.entry(&delta.key).or_insert(Partial::EMPTY).merge(&delta.partial);
+    }
+    merged.into_iter().map(|(key, partial)| RollupRow { key: key.clone(), partial }).collect()
 }

@@ -82,9 +82,12 @@ impl Statement {
 /// the statement once for a part of the rows after the other.
 #[derive(Debug, Clone)]
 pub struct Bulk {
-    before: &'static str,
-    after: &'static str,
-    rows: Vec<Vec<Value>>,
+    pub(in crate::views) before: &'static str,
+    pub(in crate::views) after: &'static str,
+    /// What every row begins with, sent once.
+    pub(in crate::views) common: Vec<Value>,
+    /// What the rows differ in.
+    pub(in crate::views) rows: Vec<Vec<Value>>,
 }
 
 impl Bulk {
@@ -92,13 +95,14 @@ impl Bulk {
     #[must_use]
     pub fn new(text: &'static str, rows: Vec<Vec<Value>>) -> Self {
         let (before, after) = text.split_once("{rows}").unwrap_or((text, ""));
-        Self { before, after, rows }
+        Self { before, after, common: Vec::new(), rows }
     }
 
-    /// The text around the rows, and the rows, for a driver.
+    /// Each row begins with these values and goes on with its own: to send a stream's name with each of thousands of rows
+    /// costs both sides more than the numbers in them.
     #[must_use]
-    pub fn into_parts(self) -> (&'static str, &'static str, Vec<Vec<Value>>) {
-        (self.before, self.after, self.rows)
+    pub fn each_begins_with(self, common: Vec<Value>) -> Self {
+        Self { common, ..self }
     }
 }
 
