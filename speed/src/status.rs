@@ -1,7 +1,7 @@
 //! How the speed layer is, for readiness, pages and whoever waits until it has caught up.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -67,6 +67,10 @@ pub struct SpeedStatus {
     pub partitions: Vec<PartitionStatus>,
     /// What a whole stream waits for.
     pub stream_troubles: Vec<String>,
+    /// Streams whose group has not said yet what is this member's.
+    pub without_answer: BTreeSet<StreamName>,
+    /// Messages that this process applied since it started.
+    pub applied_messages: u64,
     /// The outboxes of this process's streams.
     pub outboxes: Vec<OutboxStatus>,
     /// Cuts that may wait for the lake before it is a problem.
@@ -84,10 +88,11 @@ pub struct SpeedStatus {
 }
 
 impl SpeedStatus {
-    /// Whether every partition was found and had nothing left to apply when its log was last asked.
+    /// Whether every group said what is this member's, and its partitions had nothing left to apply when their log was
+    /// last asked. So has a member that stands by, without partitions.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
-        !self.partitions.is_empty()
+        self.without_answer.is_empty()
             && self.partitions.iter().all(|status| status.applied.is_some() && status.lag_records == Some(0))
     }
 
@@ -149,6 +154,8 @@ struct Board {
     streams: BTreeMap<StreamName, String>,
     /// Why the log of a stream does not answer.
     logs: BTreeMap<StreamName, String>,
+    without_answer: BTreeSet<StreamName>,
+    applied_messages: u64,
     outboxes: BTreeMap<StreamName, OutboxStatus>,
 }
 
@@ -160,6 +167,11 @@ impl Board {
 }
 
 impl StatusBoard {
+    /// A board of these streams, whose groups have not answered yet.
+    pub(crate) fn of(streams: impl Iterator<Item = StreamName>) -> Self {
+        Self { inner: Mutex::new(Board { without_answer: streams.collect(), ..Board::default() }) }
+    }
+
     pub(crate) fn update(&self, partition: &PartitionId, change: impl FnOnce(&mut PartitionStatus)) {
         let mut board = self.lock();
         let status = board.partitions.entry(partition.clone()).or_insert_with(|| PartitionStatus {
@@ -190,12 +202,26 @@ impl StatusBoard {
         ours.filter_map(|status| Some((SourcePartition::from(&status.partition), status.closed?))).collect()
     }
 
-    pub(crate) fn stream_trouble(&self, stream: &StreamName, trouble: Option<String>) {
-        note(&mut self.lock().streams, stream, trouble);
+    /// Returns whether there was one before.
+    pub(crate) fn stream_trouble(&self, stream: &StreamName, trouble: Option<String>) -> bool {
+        note(&mut self.lock().streams, stream, trouble)
+    }
+
+    pub(crate) fn group_answered(&self, stream: &StreamName, answered: bool) {
+        let mut board = self.lock();
+        if answered {
+            board.without_answer.remove(stream);
+        } else {
+            board.without_answer.insert(stream.clone());
+        }
+    }
+
+    pub(crate) fn applied(&self, messages: usize) {
+        self.lock().applied_messages += messages as u64;
     }
 
     pub(crate) fn log_trouble(&self, stream: &StreamName, trouble: Option<String>) {
-        note(&mut self.lock().logs, stream, trouble);
+        let _before = note(&mut self.lock().logs, stream, trouble);
     }
 
     /// Notes how many entries wait, before a delivery of them has ended.
@@ -222,6 +248,8 @@ impl StatusBoard {
                 .chain(&board.logs)
                 .map(|(stream, trouble)| format!("{stream}: {trouble}"))
                 .collect(),
+            without_answer: board.without_answer.clone(),
+            applied_messages: board.applied_messages,
             outboxes: board.outboxes.values().cloned().collect(),
             unclosed_cuts_alarm: config.unclosed_cuts_alarm,
             outbox_entries_alarm: config.outbox_entries_alarm,
@@ -237,11 +265,12 @@ impl StatusBoard {
     }
 }
 
-fn note(troubles: &mut BTreeMap<StreamName, String>, stream: &StreamName, trouble: Option<String>) {
+fn note(troubles: &mut BTreeMap<StreamName, String>, stream: &StreamName, trouble: Option<String>) -> bool {
     match trouble {
-        Some(trouble) => drop(troubles.insert(stream.clone(), trouble)),
-        None => drop(troubles.remove(stream)),
+        Some(trouble) => troubles.insert(stream.clone(), trouble),
+        None => troubles.remove(stream),
     }
+    .is_some()
 }
 
 #[cfg(test)]
@@ -287,6 +316,19 @@ mod tests {
         assert_eq!(problems(&board, 0), ["grid: all brokers are down"]);
         board.log_trouble(&stream, None);
         assert_eq!(problems(&board, 0), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_member_without_partitions_has_caught_up_as_soon_as_its_group_answered() {
+        let stream = StreamName::parse("grid").unwrap();
+        let board = StatusBoard::of(std::iter::once(stream.clone()));
+        let is_caught_up = || board.snapshot(&SpeedConfig::default(), NOON).is_caught_up();
+        assert!(!is_caught_up(), "nobody knows yet what is this member's");
+        board.group_answered(&stream, true);
+        assert!(is_caught_up());
+        let partition = PartitionId { stream, source: SourceId::parse("log:x:t").unwrap(), partition: 0 };
+        board.update(&partition, |status| status.lag_records = Some(0));
+        assert!(!is_caught_up(), "the partition is not claimed yet");
     }
 
     #[test]

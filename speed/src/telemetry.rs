@@ -27,6 +27,10 @@ pub(crate) fn describe() {
     metrics::describe_counter!("kilowatch_speed_outbox_delivered_total", "entries that the sink acknowledged");
     metrics::describe_counter!("kilowatch_speed_outbox_failures_total", "deliveries that have to be tried again");
     metrics::describe_gauge!("kilowatch_speed_unclosed_cuts", "cuts that the lake does not hold yet");
+    metrics::describe_gauge!(
+        "kilowatch_speed_stream_waits",
+        "1 while a whole stream waits for its start, its group or its log; /readyz says why"
+    );
 }
 
 /// Counts an applied micro-batch.
@@ -75,6 +79,12 @@ pub(crate) fn gauges(partition: &PartitionId, lag_records: Option<u64>, segment_
     metrics::gauge!("kilowatch_speed_segment_age_seconds", &labels).set(segment_age.as_secs_f64());
     #[expect(clippy::cast_precision_loss, reason = "there are far fewer than 2^53 cuts")]
     metrics::gauge!("kilowatch_speed_unclosed_cuts", &labels).set(unclosed_cuts as f64);
+}
+
+/// Says whether a whole stream waits, and for what.
+pub(crate) fn stream_waits(stream: &StreamName, what: &'static str, waits: bool) {
+    let labels = [("stream", stream.as_str().to_owned()), ("for", what.to_owned())];
+    metrics::gauge!("kilowatch_speed_stream_waits", &labels).set(f64::from(u8::from(waits)));
 }
 
 /// Counts a claim.

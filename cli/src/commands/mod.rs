@@ -3,6 +3,7 @@
 mod batch;
 mod config;
 mod dead_letters;
+mod drain;
 mod models;
 mod positions;
 mod serve;

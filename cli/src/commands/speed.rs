@@ -1,10 +1,6 @@
 //! `kilowatch speed`: live detection from the log.
 
-use std::{
-    process::ExitCode,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{process::ExitCode, sync::Arc, time::Instant};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -12,14 +8,13 @@ use kilowatch_shared::{
     log::{LogAddress, SharedLog},
     position::StreamName,
     stream::StreamProfile,
-    views::SharedViews,
     wording::counted,
 };
 use kilowatch_speed::{SpeedConfig, SpeedDeps, SpeedLayer};
 use serde::Serialize;
-use tokio_util::sync::CancellationToken;
 
 use super::{
+    drain::Drain,
     positions::{self, Change, ChangeArgs, RewindArgs, SkipArgs, StatusArgs},
     up::probe::SpeedProbe,
 };
@@ -30,9 +25,6 @@ use crate::{
     output, shutdown,
     stores::{self, Stores},
 };
-
-/// How often a drain looks whether it is done.
-const LAG_POLL: Duration = Duration::from_millis(50);
 
 /// Longest micro-batch of a drain in milliseconds: nothing more will come that would be worth waiting for.
 const DRAIN_WINDOW_MS: u64 = 200;
@@ -58,7 +50,11 @@ pub struct RunArgs {
     /// The stream.
     #[arg(long, default_value = "household")]
     stream: StreamName,
-    /// Stops as soon as nothing is left to read, everything closed to the lake.
+    /// Stops as soon as nothing is left to read and to tell, everything closed to the lake.
+    ///
+    /// In a group that is as soon as this member's own partitions have no lag, and other members have applied what was in
+    /// theirs when this one started. So a member that stands by without partitions ends with the others, and takes over if
+    /// one of them dies. A partition of this member that waits for an operator ends the run with exit code 1.
     #[arg(long)]
     until_caught_up: bool,
 }
@@ -102,20 +98,36 @@ impl RunArgs {
         if args.until_caught_up {
             config.window_ms = config.window_ms.min(DRAIN_WINDOW_MS);
         }
+        let drain = match args.until_caught_up {
+            true => Some(Drain::begin(&log, stores.views.clone(), &profile).await?),
+            false => None,
+        };
         let layer = layer(&stores, &log, vec![profile.clone()], config);
         let probe = Arc::new(SpeedProbe::new(Arc::clone(&layer), stop.clone()));
         let ops = Ops::start(context, probe)?;
-        let applied_before = applied_messages(&stores.views, &profile.name).await?;
         let started = Instant::now();
-        let watcher = args.until_caught_up.then(|| tokio::spawn(stop_when_caught_up(Arc::clone(&layer), stop.clone())));
-        let ran = layer.run(stop.clone()).await.context("the speed layer");
+        let drained = async {
+            let Some(drain) = drain else { return Ok(()) };
+            let drained = tokio::select! {
+                () = stop.cancelled() => Ok(()),
+                drained = drain.wait(Arc::clone(&layer)) => drained,
+            };
+            stop.cancel();
+            drained
+        };
+        let (ran, drained) = tokio::join!(
+            async {
+                let ran = layer.run(stop.clone()).await.context("the speed layer");
+                // A layer that could not run leaves nothing to wait for.
+                stop.cancel();
+                ran
+            },
+            drained
+        );
         ops.stop().await?;
         ran?;
-        if let Some(watcher) = watcher {
-            watcher.abort();
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        let messages = applied_messages(&stores.views, &profile.name).await? - applied_before;
+        drained?;
+        let (messages, seconds) = (layer.status().applied_messages, started.elapsed().as_secs_f64());
         let report = RunReport { messages, seconds };
         output::answer(context.json, &report, |r| format!("{} in {:.1} s", counted(r.messages, "message"), r.seconds))?;
         Ok(ExitCode::SUCCESS)
@@ -131,21 +143,4 @@ pub fn layer(stores: &Stores, log: &SharedLog, profiles: Vec<StreamProfile>, con
         clock: stores.clock.clone(),
     };
     Arc::new(SpeedLayer::new(deps, profiles, config))
-}
-
-/// Messages of a stream that the views have the effects of.
-async fn applied_messages(views: &SharedViews, stream: &StreamName) -> anyhow::Result<u64> {
-    let mut applied = 0;
-    for partition in views.known_partitions(stream).await? {
-        applied += views.partition(&partition).await?.map_or(0, |state| state.applied.get());
-    }
-    Ok(applied)
-}
-
-async fn stop_when_caught_up(layer: Arc<SpeedLayer>, stop: CancellationToken) {
-    let mut ticker = tokio::time::interval(LAG_POLL);
-    while !layer.status().is_caught_up() {
-        ticker.tick().await;
-    }
-    stop.cancel();
 }

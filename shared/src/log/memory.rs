@@ -142,6 +142,11 @@ impl MemoryLog {
         self.groups.expel_first(topic);
     }
 
+    /// Control: the topic's groups answer none of their members, for this reason; with `None` they answer again.
+    pub fn silence_groups(&self, topic: &str, reason: Option<&str>) {
+        self.groups.silence(topic, reason);
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Every change below is complete before the lock is released, so a poisoned state is still a whole one.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

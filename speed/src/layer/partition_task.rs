@@ -245,6 +245,7 @@ impl PartitionTask {
         if report.messages > 0 {
             let now = self.context.clock.now();
             telemetry::batch_applied(self.worker.partition(), report, took, now);
+            self.context.board.applied(report.messages);
             self.context.board.update(self.worker.partition(), |status| status.last_batch_at = Some(now));
         }
         // Offsets without a message, as those of an aborted transaction, need a cut as well: else L stays below them for

@@ -71,13 +71,14 @@ impl SpeedLayer {
         profiles: Vec<StreamProfile>,
         config: SpeedConfig,
     ) -> Self {
+        let board = StatusBoard::of(profiles.iter().map(|profile| profile.name.clone()));
         Self {
             doors: Arc::new(doors),
             pins,
             clock,
             profiles: profiles.into_iter().map(Arc::new).collect(),
             config: Arc::new(config),
-            board: Arc::default(),
+            board: Arc::new(board),
             outbox: None,
         }
     }

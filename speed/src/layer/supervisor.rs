@@ -32,6 +32,7 @@ use crate::{
     outbox::{Dispatcher, Outbox},
     pins_source::PinsSource,
     status::StatusBoard,
+    telemetry,
 };
 
 /// A revoked partition ends with one transaction, and the views give up a lock after five seconds. Less than the group
@@ -121,6 +122,7 @@ impl Supervisor {
             };
             let trouble = match found {
                 Ok(pins) => {
+                    telemetry::stream_waits(&self.profile.name, "start", false);
                     self.board.stream_trouble(&self.profile.name, None);
                     return Ok(Some(pins));
                 }
@@ -128,6 +130,7 @@ impl Supervisor {
                 Err(error) => error.to_string(),
             };
             tracing::warn!(stream = %self.profile.name, %trouble, "a stream cannot start yet");
+            telemetry::stream_waits(&self.profile.name, "start", true);
             self.board.stream_trouble(&self.profile.name, Some(trouble));
             tokio::select! {
                 () = self.stop.cancelled() => return Ok(None),
@@ -162,22 +165,27 @@ impl Supervisor {
             match change {
                 Ok(Change::Assigned(partitions)) => {
                     delays = Backoff::patient().delays();
-                    self.board.stream_trouble(&self.profile.name, None);
                     for partition in self.ours(partitions) {
                         tracing::info!(%partition, "a partition was assigned");
                         self.begin(running, partition, context);
                     }
+                    // Only now, or a member would pass for one that has nothing to do.
+                    self.group_answers();
                 }
                 Ok(Change::Revoked { partitions, release }) => {
                     self.end(running, self.ours(partitions), Ending::Revoked).await;
                     drop(release);
                 }
                 Ok(Change::Lost(partitions)) => self.end(running, self.ours(partitions), Ending::Lost).await,
+                Ok(Change::Waiting { reason }) => {
+                    tracing::warn!(stream = %self.profile.name, %reason, "the group does not answer");
+                    self.group_trouble(reason);
+                }
                 Err(error) => {
                     let pause = delays.next().unwrap_or_default();
                     let retry_ms = pause.as_millis();
                     tracing::warn!(stream = %self.profile.name, %error, retry_ms, "the group has to be joined again");
-                    self.board.stream_trouble(&self.profile.name, Some(error.to_string()));
+                    self.group_trouble(error.to_string());
                     membership = None;
                     self.end(running, running.keys().cloned().collect(), Ending::Lost).await;
                     tokio::select! {
@@ -189,11 +197,26 @@ impl Supervisor {
         }
     }
 
+    fn group_trouble(&self, reason: String) {
+        telemetry::stream_waits(&self.profile.name, "group", true);
+        self.board.group_answered(&self.profile.name, false);
+        self.board.stream_trouble(&self.profile.name, Some(reason));
+    }
+
+    fn group_answers(&self) {
+        telemetry::stream_waits(&self.profile.name, "group", false);
+        self.board.group_answered(&self.profile.name, true);
+        if self.board.stream_trouble(&self.profile.name, None) {
+            tracing::info!(stream = %self.profile.name, "the group answers again");
+        }
+    }
+
     /// Notes whether the log answers. A member that lost its partitions because the brokers are away has nothing else to
     /// show it by, and one that reads waits for a broker as it waits for a message.
     async fn watch_the_log(&self) -> Infallible {
         loop {
             let answer = self.doors.log.source(&self.profile.topic).await;
+            telemetry::stream_waits(&self.profile.name, "log", answer.is_err());
             self.board.log_trouble(&self.profile.name, answer.err().map(|error| error.to_string()));
             tokio::time::sleep(self.config.refresh()).await;
         }

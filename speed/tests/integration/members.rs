@@ -88,6 +88,32 @@ async fn a_member_that_was_taken_for_dead_drops_its_partitions_and_nothing_is_do
 }
 
 #[tokio::test]
+async fn a_group_that_does_not_answer_is_a_trouble_until_it_answers_even_if_nothing_is_left_for_the_member() {
+    let bench = Bench::new(1).await;
+    let first = bench.run();
+    wait_until("one member has everything", async || works_on(&first).len() == 1).await;
+    bench.log.silence_groups(TOPIC, Some("no coordinator"));
+    let second = bench.run();
+    for run in [&first, &second] {
+        let problems = || run.layer.status().problems();
+        wait_until("it is told", async || problems().iter().any(|problem| problem.contains("no coordinator"))).await;
+        assert!(!run.layer.status().is_caught_up(), "a member knows what is its own although nobody told it");
+    }
+    bench.produce(100).await;
+    wait_until("what was assigned before is read on", async || bench.applied().await == 100).await;
+    bench.log.silence_groups(TOPIC, None);
+    for run in [&first, &second] {
+        wait_until("all is well again", async || run.layer.status().problems().is_empty()).await;
+        wait_until("nothing is left to read", async || run.layer.status().is_caught_up()).await;
+    }
+    assert_eq!((works_on(&first).len(), works_on(&second).len()), (1, 0));
+    assert_eq!(first.layer.status().applied_messages, 100);
+    assert_eq!(second.layer.status().applied_messages, 0, "a member counts what another one applied");
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test]
 async fn a_partition_that_is_added_is_read_from_its_first_message() {
     let mut bench = Bench::new(1).await;
     bench.produce(50).await;

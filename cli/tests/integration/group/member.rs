@@ -1,7 +1,7 @@
 //! A member of a group: a process.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
 };
@@ -18,7 +18,7 @@ pub struct Member {
 impl Member {
     /// Starts it, and takes note of what it says.
     pub fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = Arc::<Mutex<Vec<String>>>::default();
         let (stderr, heard) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&lines));
         // Reads all the time: a full pipe would stop the process.
@@ -76,6 +76,15 @@ impl Member {
         self.signal("-TERM");
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {:#?}", self.lines.lock().unwrap());
+    }
+
+    /// Waits until it has ended by itself, well, and gives its answer.
+    pub fn wait(mut self) -> Vec<u8> {
+        let mut answer = Vec::new();
+        self.child.stdout.take().unwrap().read_to_end(&mut answer).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}: {:#?}", self.lines.lock().unwrap());
+        answer
     }
 
     /// SIGSTOP.

@@ -7,6 +7,7 @@
 mod backups;
 mod clock;
 pub mod cluster;
+mod drains;
 mod faults;
 mod kills;
 mod ledger;

@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     mem::{self, size_of},
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use tokio::sync::Notify;
@@ -51,6 +52,8 @@ pub(super) struct State {
     /// Why the brokers cannot be reached; reading goes on by itself once they can.
     pub(super) trouble: Option<String>,
     pub(super) go_to: Option<Offset>,
+    /// Since when nobody reads.
+    pub(super) idle_since: Option<Instant>,
     pub(super) stop: bool,
     pub(super) ended: bool,
 }
@@ -66,6 +69,11 @@ impl State {
     /// Whether the thread may poll for more.
     pub(super) const fn has_room(&self) -> bool {
         self.head.is_some() && self.fault.is_none() && self.bytes < BUFFER_BYTES
+    }
+
+    /// Gives the memory of the messages back, as nobody will read them.
+    pub(super) fn give_back(&mut self) {
+        (self.records, self.bytes) = (VecDeque::new(), 0);
     }
 
     /// What a read gets of the buffer; `None` if it has to wait.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
-use super::security::KafkaSecurity;
+use super::{group_health::REPORTED_EVERY_MS, security::KafkaSecurity};
 use crate::log::LogError;
 
 /// How to reach a Kafka cluster.
@@ -63,8 +63,9 @@ const MEMBER_DEFAULTS: [(&str, &str); 4] = [
     ("queued.min.messages", "1"),
 ];
 
-/// What handing partitions over rests on.
-const MEMBER_RULES: [(&str, &str); 3] = [
+/// What handing partitions over rests on, and knowing whether it works.
+const MEMBER_RULES: [(&str, &str); 4] = [
+    ("statistics.interval.ms", REPORTED_EVERY_MS),
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),

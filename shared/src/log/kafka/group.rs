@@ -5,8 +5,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::mpsc::{self as blocking, RecvTimeoutError, SyncSender, TryRecvError},
-    time::Duration,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        mpsc::{self as blocking, RecvTimeoutError, SyncSender, TryRecvError},
+    },
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -22,6 +25,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     config::KafkaConfig,
     error::{Meaning, meaning, translated},
+    group_health::{GroupHealth, Verdict},
+    security::in_our_words,
     telemetry::Telemetry,
 };
 use crate::{
@@ -57,7 +62,7 @@ impl GroupMember {
         let (has_left, left) = oneshot::channel();
         let (client, name) = (config.member(group), topic.to_owned());
         let thread = move || {
-            let context = Rebalancing { source, topic: name, changes: sender };
+            let context = Rebalancing { source, topic: name, changes: sender, health: Mutex::default() };
             serve(&client, context, &to_tell);
             // Nobody waits if the handle was dropped.
             let _dropped = has_left.send(());
@@ -160,6 +165,7 @@ struct Rebalancing {
     source: SourceId,
     topic: String,
     changes: mpsc::Sender<Result<Change, LogError>>,
+    health: Mutex<GroupHealth>,
 }
 
 impl Rebalancing {
@@ -172,8 +178,9 @@ impl Rebalancing {
         consumer.incremental_assign(&at_end)?;
         if partitions.count() > 0 {
             consumer.pause(&at_end)?;
-            self.send(Change::Assigned(self.ours(partitions)));
         }
+        self.health().answered();
+        self.send(Change::Assigned(self.ours(partitions)));
         Ok(())
     }
 
@@ -206,6 +213,11 @@ impl Rebalancing {
         let numbers = ours.iter().filter_map(|element| u32::try_from(element.partition()).ok());
         numbers.map(|partition| SourcePartition { source: self.source.clone(), partition }).collect()
     }
+
+    fn health(&self) -> MutexGuard<'_, GroupHealth> {
+        // A complaint is kept and a report judged in one step each.
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ClientContext for Rebalancing {
@@ -214,7 +226,20 @@ impl ClientContext for Rebalancing {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        // That all brokers are down is said after the reason why they are.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.health().complaint(in_our_words(reason), Instant::now());
+        }
         Telemetry.error(error, reason);
+    }
+
+    fn stats_raw(&self, report: &[u8]) {
+        let verdict = self.health().report(report, Instant::now());
+        match verdict {
+            Some(Verdict::Waits(reason)) => self.send(Change::Waiting { reason: format!("Kafka: {reason}") }),
+            Some(Verdict::Answers) => self.send(Change::Assigned(Vec::new())),
+            None => {}
+        }
     }
 }
 

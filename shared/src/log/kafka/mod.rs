@@ -1,6 +1,6 @@
 //! The log in Kafka, over librdkafka.
 //!
-//! A `group` says which partitions are ours. Positions belong to the views, so no group keeps any: a read of a partition
+//! A `group` says which partitions are ours, and its `group_health` whether it can. Positions belong to the views, so no group keeps any: a read of a partition
 //! takes a `reader` that stands at the position asked for from the `pool`, or moves one there. A reader is a `buffer` and a thread that fills it,
 //! its `poller`. `producer` appends and waits until the brokers have it, `admin` makes topics and tells their
 //! ends, `kafka_log` is the handle on all of them.
@@ -15,6 +15,7 @@ mod config;
 mod contact;
 mod error;
 mod group;
+mod group_health;
 mod kafka_log;
 mod poller;
 mod pool;

@@ -41,6 +41,8 @@ pub(super) struct Poller {
     pub(super) topic: String,
     pub(super) partition: i32,
     pub(super) shared: Arc<Shared>,
+    /// Nobody reads for so long, and it ends.
+    pub(super) kept_for: Duration,
     /// Where keys and payloads are copied to.
     pub(super) arena: BytesMut,
 }
@@ -55,7 +57,7 @@ struct Polled {
 }
 
 impl Poller {
-    /// Serves until the reader is dropped.
+    /// Serves until the reader is dropped, or idle for too long.
     pub(super) fn run(mut self) {
         let consumer: Result<BaseConsumer<Telemetry>, _> =
             BaseConsumer::from_config_and_context(&self.config.reader(), Telemetry);
@@ -63,7 +65,10 @@ impl Poller {
             Ok(consumer) => self.serve(&consumer),
             Err(error) => self.end_with(Fault::Log(translated(&error, &self.topic))),
         }
-        self.shared.lock().ended = true;
+        let mut state = self.shared.lock();
+        state.ended = true;
+        state.give_back();
+        drop(state);
         self.shared.filled.notify_waiters();
     }
 
@@ -85,11 +90,14 @@ impl Poller {
         }
     }
 
-    /// Waits for room in the buffer; `None` if the reader was dropped, else where it has to be moved to, if it has.
+    /// Waits for room in the buffer; `None` if this is the end, else where the reader has to be moved to, if it has.
     fn next_turn(&self) -> Option<Option<Offset>> {
         let mut state = self.shared.lock();
         loop {
-            if state.stop {
+            let idle = state.idle_since.map(|since| since.elapsed());
+            if state.stop || idle.is_some_and(|idle| idle >= self.kept_for) {
+                // At once: whoever takes the reader from now on finds that it has ended.
+                state.ended = true;
                 return None;
             }
             if state.go_to.is_some() {
@@ -98,7 +106,8 @@ impl Poller {
             if state.has_room() {
                 return Some(None);
             }
-            state = self.shared.wanted.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let patience = self.kept_for.saturating_sub(idle.unwrap_or_default());
+            state = self.shared.wanted.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

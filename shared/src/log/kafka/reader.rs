@@ -1,6 +1,9 @@
 //! One reader of one partition: a buffer from which reads take, and the thread that fills it.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant as Moment},
+};
 
 use bytes::BytesMut;
 use tokio::time::{Instant, timeout_at};
@@ -23,13 +26,20 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Starts the thread of a reader that stands nowhere yet.
-    pub(super) fn start(config: &KafkaConfig, topic: &str, partition: u32) -> Result<Self, LogError> {
+    /// Once idle, it ends after `kept_for`.
+    pub(super) fn start(
+        config: &KafkaConfig,
+        topic: &str,
+        partition: u32,
+        kept_for: Duration,
+    ) -> Result<Self, LogError> {
         let shared = Arc::<Shared>::default();
         let poller = Poller {
             config: config.clone(),
             topic: topic.to_owned(),
             partition: i32::try_from(partition).unwrap_or(i32::MAX),
             shared: shared.clone(),
+            kept_for,
             arena: BytesMut::new(),
         };
         std::thread::Builder::new()
@@ -47,6 +57,24 @@ impl Reader {
     /// Whether the thread is still there.
     pub(super) fn is_alive(&self) -> bool {
         !self.shared.lock().ended
+    }
+
+    /// Nobody reads from now on; `false` if the thread has ended.
+    pub(super) fn rest(&self) -> bool {
+        let mut state = self.shared.lock();
+        state.idle_since = Some(Moment::now());
+        let rests = !state.ended;
+        drop(state);
+        // It may be waiting for room, which nobody makes any more.
+        self.shared.wanted.notify_one();
+        rests
+    }
+
+    /// Somebody reads from now on; `false` if the thread has ended.
+    pub(super) fn wake(&self) -> bool {
+        let mut state = self.shared.lock();
+        state.idle_since = None;
+        !state.ended
     }
 
     /// Whether the brokers said that nothing is behind what was read.
@@ -67,7 +95,8 @@ impl Reader {
             // The thread never came to work, and the next read tells why.
             return;
         }
-        *state = State { head: Some(offset), go_to: Some(offset), ..State::default() };
+        let idle_since = state.idle_since;
+        *state = State { head: Some(offset), go_to: Some(offset), idle_since, ..State::default() };
         drop(state);
         self.shared.wanted.notify_one();
     }
@@ -98,6 +127,14 @@ impl Reader {
     }
 }
 
+#[cfg(test)]
+impl Reader {
+    /// What it holds in memory, for as long as it does.
+    pub(super) fn memory(&self) -> std::sync::Weak<Shared> {
+        Arc::downgrade(&self.shared)
+    }
+}
+
 impl Drop for Reader {
     fn drop(&mut self) {
         self.shared.lock().stop = true;
@@ -107,19 +144,18 @@ impl Drop for Reader {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use rdkafka::mocking::MockCluster;
 
     use super::*;
 
+    const KEPT_FOR: Duration = Duration::from_secs(60);
     const LIMIT: ReadLimit = ReadLimit { records: 10, bytes: 1 << 20, before: None };
 
     #[tokio::test]
     async fn a_reader_that_cannot_start_says_why_and_is_not_kept() {
         let mut config = KafkaConfig::new("127.0.0.1:1");
         config.properties.insert("fetch.wait.max.ms".to_owned(), "soon".to_owned());
-        let reader = Reader::start(&config, "energy", 0).unwrap();
+        let reader = Reader::start(&config, "energy", 0, KEPT_FOR).unwrap();
         let patience = Instant::now() + Duration::from_secs(20);
         reader.move_to(Offset::ZERO);
         let fault = reader.read(LIMIT, patience, patience).await.unwrap_err();
@@ -137,7 +173,7 @@ mod tests {
     async fn a_dropped_reader_ends_its_thread() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("energy", 1, 1).unwrap();
-        let reader = Reader::start(&KafkaConfig::new(cluster.bootstrap_servers()), "energy", 0).unwrap();
+        let reader = Reader::start(&KafkaConfig::new(cluster.bootstrap_servers()), "energy", 0, KEPT_FOR).unwrap();
         reader.move_to(Offset::ZERO);
         // Until the broker has said that there is nothing, so that the thread is in its loop.
         let patience = Instant::now() + Duration::from_secs(20);

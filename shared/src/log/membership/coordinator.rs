@@ -28,6 +28,8 @@ type GroupKey = (String, String);
 #[derive(Debug, Default)]
 struct Group {
     partitions: Vec<SourcePartition>,
+    /// Why it answers nobody, if it does not.
+    silent: Option<String>,
     /// Who has which partition.
     held: BTreeMap<SourcePartition, Held>,
     members: BTreeMap<u64, Member>,
@@ -45,6 +47,8 @@ struct Member {
     events: VecDeque<Event>,
     /// Taken for dead until it hears of it.
     expelled: bool,
+    /// Whether it heard from the group since it joined.
+    answered: bool,
 }
 
 #[derive(Debug)]
@@ -52,6 +56,7 @@ enum Event {
     Assigned(Vec<SourcePartition>),
     Revoked(Vec<SourcePartition>),
     Lost(Vec<SourcePartition>),
+    Waiting(String),
 }
 
 #[derive(Debug)]
@@ -74,7 +79,8 @@ impl Coordinator {
             group.partitions = partitions;
             let id = group.next_member;
             group.next_member += 1;
-            group.members.insert(id, Member::default());
+            let waiting = group.silent.clone().map(Event::Waiting);
+            group.members.insert(id, Member { events: waiting.into_iter().collect(), ..Member::default() });
             id
         });
         Box::new(InProcess { shared: Arc::clone(&self.shared), key, id })
@@ -91,6 +97,13 @@ impl Coordinator {
     pub(in crate::log) fn expel_first(&self, topic: &str) {
         for key in self.keys_of(topic) {
             self.shared.change(&key, Group::expel_first);
+        }
+    }
+
+    /// The groups of the topic answer nobody, for this reason, or answer again.
+    pub(in crate::log) fn silence(&self, topic: &str, reason: Option<&str>) {
+        for key in self.keys_of(topic) {
+            self.shared.change(&key, |group| group.silence(reason));
         }
     }
 
@@ -122,6 +135,9 @@ impl Shared {
 impl Group {
     /// Revokes what members hold beyond their share, and gives away what nobody holds.
     fn balance(&mut self) {
+        if self.silent.is_some() {
+            return;
+        }
         let mut members: Vec<(u64, Vec<SourcePartition>)> = self
             .members
             .iter()
@@ -146,7 +162,8 @@ impl Group {
                 member.events.push_back(Event::Revoked(beyond));
             }
             let more: Vec<SourcePartition> = free.drain(..free.len().min(share.saturating_sub(held.len()))).collect();
-            if !more.is_empty() {
+            if !more.is_empty() || !member.answered {
+                member.answered = true;
                 self.held.extend(more.iter().map(|partition| (partition.clone(), Held { by: id, revoked: false })));
                 member.events.push_back(Event::Assigned(more));
             }
@@ -165,6 +182,14 @@ impl Group {
         self.held.retain(|_, held| held.by != *id);
     }
 
+    fn silence(&mut self, reason: Option<&str>) {
+        self.silent = reason.map(str::to_owned);
+        for member in self.members.values_mut() {
+            member.answered = false;
+            member.events.extend(self.silent.clone().map(Event::Waiting));
+        }
+    }
+
     fn leave(&mut self, member: u64) {
         self.members.remove(&member);
         self.held.retain(|_, held| held.by != member);
@@ -176,6 +201,7 @@ impl InProcess {
         let event = self.shared.lock().get_mut(&self.key)?.members.get_mut(&self.id)?.events.pop_front()?;
         Some(match event {
             Event::Assigned(partitions) => Change::Assigned(partitions),
+            Event::Waiting(reason) => Change::Waiting { reason },
             Event::Revoked(partitions) => {
                 let (shared, key, id, released) =
                     (Arc::clone(&self.shared), self.key.clone(), self.id, partitions.clone());

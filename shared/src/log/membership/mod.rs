@@ -15,7 +15,8 @@ use crate::{checkpoint::SourcePartition, position::Offset};
 /// What becomes of the partitions of a member.
 #[derive(Debug)]
 pub enum Change {
-    /// They are this member's from now on.
+    /// They are this member's from now on, beside those that it has. Also says that the group answers: every member hears
+    /// it soon after it joined and after each `Waiting`, with no partitions if there are none for it.
     Assigned(Vec<SourcePartition>),
     /// They go to another member as soon as this one has let them go: the group waits for `release`, though not for
     /// ever.
@@ -27,6 +28,11 @@ pub enum Change {
     },
     /// The group gave them away without asking, for it took this member for dead. Another one may read them already.
     Lost(Vec<SourcePartition>),
+    /// The group does not answer, so nothing is assigned or taken away until the next `Assigned`. It goes on by itself.
+    Waiting {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// One member of a group. Dropping it leaves the group, as a crash does.

@@ -5,14 +5,18 @@ use std::{sync::Arc, time::Duration};
 use kilowatch_shared::{
     clock::SystemClock,
     log::{
-        Log, LogError,
+        Change, Log, LogError, Membership,
         kafka::{KafkaConfig, KafkaLog},
     },
     position::Offset,
 };
-use rdkafka::mocking::MockCluster;
+use rdkafka::mocking::{MockCluster, MockCoordinator};
+use tokio::time::timeout;
 
-use super::subject::{LONG, message, numbered, offsets, plenty};
+use super::{
+    members::gather,
+    subject::{LONG, message, numbered, offsets, plenty},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_fails_while_the_brokers_are_away_and_goes_on_where_it_was() {
@@ -108,6 +112,46 @@ async fn a_new_reader_does_not_call_a_full_log_empty() {
     let partition = log.partitions("energy").await.unwrap().remove(0);
     let fetched = log.read(&partition, Offset::new(4), plenty(), Duration::ZERO).await.unwrap();
     assert_eq!(fetched.records[0].offset, Offset::new(4));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_whose_coordinator_is_away_is_told_why_and_hears_when_it_is_back() {
+    let cluster = MockCluster::new(2).unwrap();
+    cluster.create_topic("energy", 1, 1).unwrap();
+    cluster.partition_leader("energy", 0, Some(1)).unwrap();
+    cluster.coordinator(MockCoordinator::Group("kilowatch.readers".to_owned()), 2).unwrap();
+    cluster.broker_down(2).unwrap();
+    let mut config = KafkaConfig::new(cluster.bootstrap_servers());
+    for (key, value) in [("session.timeout.ms", "6000"), ("reconnect.backoff.max.ms", "500")] {
+        config.properties.insert(key.to_owned(), value.to_owned());
+    }
+    let log = connect(config);
+    let mut member = log.join("readers", "energy").await.unwrap();
+    waits(&mut member).await;
+    cluster.broker_up(2).unwrap();
+    assert_eq!(gather(&mut member, 1).await.len(), 1);
+
+    // The same for one that has been at work.
+    cluster.broker_down(2).unwrap();
+    waits(&mut member).await;
+    cluster.broker_up(2).unwrap();
+    let answer = timeout(LONG, member.next()).await.expect("nobody says that the group answers again").unwrap();
+    assert!(matches!(answer, Change::Assigned(_)), "{answer:?}");
+}
+
+/// Until the group is said not to answer, with the reason.
+async fn waits(member: &mut Box<dyn Membership>) {
+    let told = async {
+        loop {
+            match member.next().await.unwrap() {
+                Change::Waiting { reason } if reason.contains("refused") || reason.contains("Disconnected") => return,
+                // The reason may follow later, and a session may end meanwhile.
+                Change::Waiting { .. } | Change::Lost(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    timeout(LONG, told).await.expect("nobody says that the coordinator is away");
 }
 
 fn connect(config: KafkaConfig) -> KafkaLog {

@@ -21,6 +21,15 @@ pub async fn a_lone_member_gets_every_partition(subject: &Subject) {
     assert_eq!(gather(&mut member, 3).await, all);
 }
 
+pub async fn a_member_that_nothing_is_left_for_is_told_so(subject: &Subject) {
+    subject.partition("energy").await;
+    let mut first = subject.log.join("readers", "energy").await.unwrap();
+    gather(&mut first, 1).await;
+    let mut second = subject.log.join("readers", "energy").await.unwrap();
+    let change = tokio::time::timeout(LONG, second.next()).await.expect("the group says nothing").unwrap();
+    assert!(matches!(&change, Change::Assigned(nothing) if nothing.is_empty()), "{change:?}");
+}
+
 pub async fn a_partition_goes_to_the_next_member_only_after_its_release(subject: &Subject) {
     let all: Partitions = subject.topic("energy", 4).await.into_iter().collect();
     let mut first = subject.log.join("readers", "energy").await.unwrap();
@@ -28,7 +37,7 @@ pub async fn a_partition_goes_to_the_next_member_only_after_its_release(subject:
     let mut second = subject.log.join("readers", "energy").await.unwrap();
     let (moving, release) = revoked(&mut first).await;
     assert_eq!(moving.len(), 2, "a half of the partitions moves, and no more");
-    let early = tokio::time::timeout(MOMENT, second.next()).await;
+    let early = tokio::time::timeout(MOMENT, next(&mut second)).await;
     assert!(early.is_err(), "a partition was given away before it was released: {early:?}");
     drop(release);
     assert_eq!(gather(&mut second, 2).await, moving);
@@ -88,7 +97,7 @@ pub async fn a_cancelled_wait_loses_no_change(subject: &Subject) {
 pub async fn gather(member: &mut Member, count: usize) -> Partitions {
     let mut got = Partitions::new();
     while got.len() < count {
-        match tokio::time::timeout(LONG, member.next()).await.expect("partitions are left alone").unwrap() {
+        match tokio::time::timeout(LONG, next(member)).await.expect("partitions are left alone") {
             Change::Assigned(partitions) => got.extend(partitions),
             other => panic!("{other:?}"),
         }
@@ -97,8 +106,18 @@ pub async fn gather(member: &mut Member, count: usize) -> Partitions {
     got
 }
 
+/// The next change that concerns a partition.
+async fn next(member: &mut Member) -> Change {
+    loop {
+        match member.next().await.unwrap() {
+            Change::Assigned(nothing) if nothing.is_empty() => {}
+            change => return change,
+        }
+    }
+}
+
 async fn revoked(member: &mut Member) -> (Partitions, Release) {
-    match tokio::time::timeout(LONG, member.next()).await.expect("nothing is revoked").unwrap() {
+    match tokio::time::timeout(LONG, next(member)).await.expect("nothing is revoked") {
         Change::Revoked { partitions, release } => (partitions.into_iter().collect(), release),
         other => panic!("{other:?}"),
     }

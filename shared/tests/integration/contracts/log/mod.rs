@@ -56,6 +56,7 @@ macro_rules! contract_of {
             retention::the_high_watermark_survives_trimming_everything,
             retention::a_read_below_the_low_watermark_is_out_of_range,
             members::a_lone_member_gets_every_partition,
+            members::a_member_that_nothing_is_left_for_is_told_so,
             members::a_partition_goes_to_the_next_member_only_after_its_release,
             members::the_partitions_of_a_member_that_leaves_go_to_the_others,
             members::a_member_that_is_dropped_has_left,
