@@ -45,6 +45,8 @@ pub struct PartitionStatus {
     pub trouble: Option<String>,
     /// Cuts that the lake does not hold yet.
     pub unclosed_cuts: usize,
+    /// Bytes of rows in memory that the lake does not hold yet.
+    pub unclosed_bytes: usize,
 }
 
 /// The outbox of a stream at a glance.
@@ -187,6 +189,7 @@ impl StatusBoard {
             stopped: None,
             trouble: None,
             unclosed_cuts: 0,
+            unclosed_bytes: 0,
         });
         change(status);
     }

@@ -27,6 +27,7 @@ pub(crate) fn describe() {
     metrics::describe_counter!("kilowatch_speed_outbox_delivered_total", "entries that the sink acknowledged");
     metrics::describe_counter!("kilowatch_speed_outbox_failures_total", "deliveries that have to be tried again");
     metrics::describe_gauge!("kilowatch_speed_unclosed_cuts", "cuts that the lake does not hold yet");
+    metrics::describe_gauge!("kilowatch_speed_unclosed_bytes", "rows in memory that the lake does not hold yet");
     metrics::describe_gauge!(
         "kilowatch_speed_stream_waits",
         "1 while a whole stream waits for its start, its group or its log; /readyz says why"
@@ -70,15 +71,25 @@ pub(crate) fn batch_applied(partition: &PartitionId, report: &BatchReport, took:
 }
 
 /// Sets the gauges of a partition.
-pub(crate) fn gauges(partition: &PartitionId, lag_records: Option<u64>, segment_age: Duration, unclosed_cuts: usize) {
-    let labels = [("stream", partition.stream.as_str().to_owned()), ("partition", partition.partition.to_string())];
+pub(crate) fn gauges(partition: &PartitionId, lag_records: Option<u64>, segment_age: Duration) {
+    let labels = labels(partition);
     #[expect(clippy::cast_precision_loss, reason = "a gauge of more than 2^53 messages is as good rounded")]
     if let Some(lag) = lag_records {
         metrics::gauge!("kilowatch_speed_lag_records", &labels).set(lag as f64);
     }
     metrics::gauge!("kilowatch_speed_segment_age_seconds", &labels).set(segment_age.as_secs_f64());
-    #[expect(clippy::cast_precision_loss, reason = "there are far fewer than 2^53 cuts")]
-    metrics::gauge!("kilowatch_speed_unclosed_cuts", &labels).set(unclosed_cuts as f64);
+}
+
+/// Says how much of a partition waits for the lake.
+#[expect(clippy::cast_precision_loss, reason = "there are far fewer than 2^53 cuts, or bytes in memory")]
+pub(crate) fn unclosed(partition: &PartitionId, cuts: usize, bytes: usize) {
+    let labels = labels(partition);
+    metrics::gauge!("kilowatch_speed_unclosed_cuts", &labels).set(cuts as f64);
+    metrics::gauge!("kilowatch_speed_unclosed_bytes", &labels).set(bytes as f64);
+}
+
+fn labels(partition: &PartitionId) -> [(&'static str, String); 2] {
+    [("stream", partition.stream.as_str().to_owned()), ("partition", partition.partition.to_string())]
 }
 
 /// Says whether a whole stream waits, and for what.
@@ -95,9 +106,8 @@ pub(crate) fn claimed(partition: &PartitionId) {
 
 /// Sets the gauge of how late a partition is, where that is known.
 pub(crate) fn lag_age(partition: &PartitionId, age: Option<Duration>) {
-    let labels = [("stream", partition.stream.as_str().to_owned()), ("partition", partition.partition.to_string())];
     if let Some(age) = age {
-        metrics::gauge!("kilowatch_speed_lag_seconds", &labels).set(age.as_secs_f64());
+        metrics::gauge!("kilowatch_speed_lag_seconds", &labels(partition)).set(age.as_secs_f64());
     }
 }
 

@@ -162,6 +162,12 @@ impl Unclosed {
         self.sealed.len()
     }
 
+    /// Bytes of the rows that are kept, of all segments together.
+    #[must_use]
+    pub const fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+
     /// Messages of the open segment.
     #[must_use]
     pub const fn open_messages(&self) -> usize {

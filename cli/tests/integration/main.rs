@@ -7,7 +7,7 @@ mod duplicates;
 mod embedded;
 #[cfg(feature = "service-tests")]
 mod group;
-mod hourly_power;
+mod hourly_totals;
 mod process;
 mod rounds;
 #[cfg(feature = "service-tests")]

@@ -305,7 +305,8 @@ impl PartitionTask {
         let now = self.context.clock.now();
         self.lag.note_age(now);
         let open = self.segment_opened.map_or(Duration::ZERO, |opened| (now - opened).to_std().unwrap_or_default());
-        telemetry::gauges(partition, self.lag.records(), open, self.worker.unclosed_cuts());
+        telemetry::gauges(partition, self.lag.records(), open);
+        telemetry::unclosed(partition, self.worker.unclosed_cuts(), self.worker.unclosed_bytes());
         telemetry::lag_age(partition, self.lag.age());
     }
 
@@ -339,6 +340,7 @@ impl PartitionTask {
                 PhaseName::Idle | PhaseName::Claimed | PhaseName::Checked => {}
             }
             status.unclosed_cuts = worker.unclosed_cuts();
+            status.unclosed_bytes = worker.unclosed_bytes();
             status.trouble = trouble;
         });
     }

@@ -11,7 +11,11 @@ use kilowatch_shared::{
     reading::ReadingColumns,
 };
 
-use super::{Doors, PartitionWorker, Step, rebuild::Rebuild, worker::Phase};
+use super::{
+    Doors, PartitionWorker, Step,
+    rebuild::Rebuild,
+    worker::{OnItsWay, Phase},
+};
 use crate::{
     cut_line::{CutLine, same_columns},
     error::StepError,
@@ -279,7 +283,8 @@ impl PartitionWorker {
         let begins = running.unclosed.begins();
         let other_columns = running.cuts.next_other_columns(begins);
         let closable = running.unclosed.take_closable(self.config.segment_rows, other_columns)?;
-        running.closing = Some(closable.span.to);
+        let bytes = closable.rows.as_ref().map_or(0, Rows::bytes);
+        running.closing = Some(OnItsWay { to: closable.span.to, bytes });
         let mut cuts = running.cuts.clone();
         cuts.forget_above(closable.span.to);
         let state = running.state.take_if(|state| state.offset <= closable.span.to);
@@ -297,7 +302,7 @@ impl PartitionWorker {
     /// Takes note of how a close ended. One of an earlier claim is ignored.
     pub fn closed(&mut self, outcome: &CloseOutcome) -> Step {
         let Phase::Running(running) = &mut self.phase else { return Step::Done };
-        let Some(target) = running.closing else { return Step::Done };
+        let Some(OnItsWay { to: target, .. }) = running.closing else { return Step::Done };
         match outcome {
             CloseOutcome::Closed(closed) if *closed == target => {
                 running.closing = None;

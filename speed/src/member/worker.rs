@@ -107,11 +107,19 @@ pub(super) struct Running {
     pub(super) unclosed: Unclosed,
     /// L.
     pub(super) closed: Offset,
-    /// The end of the close that is on its way.
-    pub(super) closing: Option<Offset>,
+    pub(super) closing: Option<OnItsWay>,
     /// The newest state that is not in the lake yet.
     pub(super) state: Option<SavedState>,
     pub(super) cuts_since_state: u32,
+}
+
+/// The close that the lake has not answered yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OnItsWay {
+    /// Its end.
+    pub(super) to: Offset,
+    /// What its rows take in memory.
+    pub(super) bytes: usize,
 }
 
 impl PartitionWorker {
@@ -189,6 +197,15 @@ impl PartitionWorker {
     pub fn unclosed_cuts(&self) -> usize {
         match &self.phase {
             Phase::Running(running) => running.unclosed.sealed_segments() + usize::from(running.closing.is_some()),
+            _ => 0,
+        }
+    }
+
+    /// Bytes of the rows that are kept until the lake holds them, those of a close on its way included.
+    #[must_use]
+    pub fn unclosed_bytes(&self) -> usize {
+        match &self.phase {
+            Phase::Running(running) => running.unclosed.kept_bytes() + running.closing.map_or(0, |way| way.bytes),
             _ => 0,
         }
     }

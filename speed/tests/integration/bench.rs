@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use kilowatch_shared::{
     clock::SystemClock,
     lake::{LakeTable, SegmentLake, memory::MemoryLake},
-    log::{Log, NewRecord, memory::MemoryLog},
+    log::{Log, NewRecord, SharedLog, memory::MemoryLog},
     position::PartitionId,
     views::{BatchViews, SharedViews, sqlite::SqliteViews},
 };
@@ -73,16 +73,21 @@ impl Bench {
 
     /// Runs without anybody who delivers what waits in the outbox.
     pub fn run_with(&self, config: SpeedConfig) -> Run {
-        Self::start(self.layer(config))
+        self.run_over(self.log.clone(), config)
+    }
+
+    /// The same over another door to the log.
+    pub fn run_over(&self, log: SharedLog, config: SpeedConfig) -> Run {
+        Self::start(self.layer(log, config))
     }
 
     pub fn run_delivering(&self, config: SpeedConfig, outbox: Outbox) -> Run {
-        Self::start(self.layer(config).delivering(outbox))
+        Self::start(self.layer(self.log.clone(), config).delivering(outbox))
     }
 
-    fn layer(&self, config: SpeedConfig) -> SpeedLayer {
+    fn layer(&self, log: SharedLog, config: SpeedConfig) -> SpeedLayer {
         let batch: Arc<dyn BatchViews> = self.views.clone();
-        let doors = Doors::new(self.log.clone(), self.away_lake.clone(), self.faulty.clone(), batch.clone());
+        let doors = Doors::new(log, self.away_lake.clone(), self.faulty.clone(), batch.clone());
         let pins = Arc::new(PromotedModels(batch));
         SpeedLayer::over(doors, pins, Arc::new(SystemClock), vec![profile()], config)
     }

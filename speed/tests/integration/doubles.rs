@@ -1,10 +1,10 @@
-//! Doors that fail when told to.
+//! Doors that fail or hang when told to.
 
 use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -20,6 +20,33 @@ use kilowatch_shared::{
     stream::StreamProfile,
     views::{ApplyOutcome, Effects, PartitionState, SpeedViews, ViewsError},
 };
+use tokio::sync::watch;
+
+/// Lets callers through, or holds them up.
+#[derive(Debug)]
+struct Gate {
+    open: watch::Sender<bool>,
+    waiting: AtomicUsize,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self { open: watch::channel(true).0, waiting: AtomicUsize::new(0) }
+    }
+
+    async fn pass(&self) {
+        let mut open = self.open.subscribe();
+        if !*open.borrow_and_update() {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            open.wait_for(|open| *open).await.unwrap();
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
+    }
+}
 
 /// How the next transaction goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,17 +57,27 @@ pub enum Fault {
     AnswerLost,
 }
 
-/// Views that lose a request or an answer, or are away.
+/// Views that lose a request or an answer, are away, or do not answer a transaction.
 #[derive(Debug)]
 pub struct FaultyViews {
     inner: Arc<dyn SpeedViews>,
     faults: Mutex<VecDeque<Fault>>,
     away: AtomicBool,
+    gate: Gate,
 }
 
 impl FaultyViews {
     pub fn new(inner: Arc<dyn SpeedViews>) -> Self {
-        Self { inner, faults: Mutex::default(), away: AtomicBool::new(false) }
+        Self { inner, faults: Mutex::default(), away: AtomicBool::new(false), gate: Gate::new() }
+    }
+
+    pub fn hang(&self, hang: bool) {
+        self.gate.open.send_replace(!hang);
+    }
+
+    /// Transactions that wait for an answer.
+    pub fn hanging(&self) -> usize {
+        self.gate.waiting()
     }
 
     pub fn fail_next(&self, fault: Fault) {
@@ -95,6 +132,7 @@ impl SpeedViews for FaultyViews {
         span: OffsetSpan,
         effects: &Effects,
     ) -> Result<ApplyOutcome, ViewsError> {
+        self.gate.pass().await;
         self.reachable()?;
         let fault = self.fault();
         if fault == Some(Fault::Lost) {
@@ -109,23 +147,34 @@ impl SpeedViews for FaultyViews {
     }
 }
 
-/// A lake that can be away.
+/// A lake that can be away, or not answer.
 #[derive(Debug)]
 pub struct AwayLake {
     inner: Arc<dyn SegmentLake>,
     away: AtomicBool,
+    gate: Gate,
 }
 
 impl AwayLake {
     pub fn new(inner: Arc<dyn SegmentLake>) -> Self {
-        Self { inner, away: AtomicBool::new(false) }
+        Self { inner, away: AtomicBool::new(false), gate: Gate::new() }
+    }
+
+    pub fn hang(&self, hang: bool) {
+        self.gate.open.send_replace(!hang);
+    }
+
+    /// Calls that wait for an answer.
+    pub fn hanging(&self) -> usize {
+        self.gate.waiting()
     }
 
     pub fn go_away(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
     }
 
-    fn there(&self) -> Result<&dyn SegmentLake, LakeError> {
+    async fn there(&self) -> Result<&dyn SegmentLake, LakeError> {
+        self.gate.pass().await;
         if self.away.load(Ordering::SeqCst) {
             return Err(LakeError::Unavailable { reason: "a fault was injected".to_owned() });
         }
@@ -136,7 +185,7 @@ impl AwayLake {
 #[async_trait]
 impl SegmentLake for AwayLake {
     async fn snapshot(&self, stream: &StreamName, table: LakeTable) -> Result<LakeSnapshot, LakeError> {
-        self.there()?.snapshot(stream, table).await
+        self.there().await?.snapshot(stream, table).await
     }
 
     async fn append_readings(
@@ -145,7 +194,7 @@ impl SegmentLake for AwayLake {
         base: &LakeSnapshot,
         segments: &[Segment<ReadingColumns>],
     ) -> Result<CommitOutcome, LakeError> {
-        self.there()?.append_readings(profile, base, segments).await
+        self.there().await?.append_readings(profile, base, segments).await
     }
 
     async fn append_dead_letters(
@@ -154,11 +203,11 @@ impl SegmentLake for AwayLake {
         base: &LakeSnapshot,
         segments: &[Segment<Vec<DeadLetter>>],
     ) -> Result<CommitOutcome, LakeError> {
-        self.there()?.append_dead_letters(profile, base, segments).await
+        self.there().await?.append_dead_letters(profile, base, segments).await
     }
 
     async fn committed_cuts(&self, p: &PartitionId, span: OffsetSpan) -> Result<Vec<Cut>, LakeError> {
-        self.there()?.committed_cuts(p, span).await
+        self.there().await?.committed_cuts(p, span).await
     }
 
     async fn read_readings(
@@ -167,22 +216,22 @@ impl SegmentLake for AwayLake {
         p: &PartitionId,
         span: OffsetSpan,
     ) -> Result<Vec<LakeReading>, LakeError> {
-        self.there()?.read_readings(profile, p, span).await
+        self.there().await?.read_readings(profile, p, span).await
     }
 
     async fn save_state(&self, p: &PartitionId, state: &SavedState) -> Result<(), LakeError> {
-        self.there()?.save_state(p, state).await
+        self.there().await?.save_state(p, state).await
     }
 
     async fn load_states(&self, p: &PartitionId, at_most: Offset, limit: usize) -> Result<Vec<SavedState>, LakeError> {
-        self.there()?.load_states(p, at_most, limit).await
+        self.there().await?.load_states(p, at_most, limit).await
     }
 
     async fn load_model(&self, id: &ModelId) -> Result<Bytes, LakeError> {
-        self.there()?.load_model(id).await
+        self.there().await?.load_model(id).await
     }
 
     async fn save_model(&self, manifest: &ModelManifest, bytes: Bytes) -> Result<(), LakeError> {
-        self.there()?.save_model(manifest, bytes).await
+        self.there().await?.save_model(manifest, bytes).await
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, and so may its helpers")]
 
+mod back_pressure;
 mod backups;
 mod bench;
 mod closing;
@@ -15,4 +16,5 @@ mod races;
 mod running;
 mod stream;
 mod truth;
+mod watched_log;
 mod world;

@@ -19,7 +19,7 @@ use kilowatch_shared::{
 };
 
 use super::{drain, sender::Key};
-use crate::{hourly_power::HourlyPower, process::run};
+use crate::{hourly_totals::HourlyTotals, process::run};
 
 /// Stops at the first invariant that does not hold.
 pub async fn ends_well(data: &Path, folder: &Path, acknowledged: &BTreeMap<u64, Key>) {
@@ -89,7 +89,10 @@ impl Ended {
     /// I2.
     async fn merged_usage_equals_a_recomputation(&self) {
         let counted = self.readings.iter().filter(|row| !row.is_duplicate);
-        let expected = HourlyPower::of(counted.map(|row| (row.reading.event_time, row.reading.measures[0].unwrap())));
+        let expected = HourlyTotals::of(
+            "active_power",
+            counted.map(|row| (row.reading.event_time, row.reading.measures[0].unwrap())),
+        );
         let usage = expected.is_served(&self.views, &self.profile.name).await;
         assert!(usage.boundary.lake_version.is_some(), "batch never published: the seam was not tried");
         assert!(

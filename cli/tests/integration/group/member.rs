@@ -46,7 +46,7 @@ impl Member {
     /// What is wrong, by `/readyz`; nothing if it is ready.
     pub async fn problems(&self) -> Option<String> {
         wait_until("a member says where its health is", async || self.health_url().is_some()).await;
-        let url = self.health_url().unwrap();
+        let url = format!("{}/readyz", self.health_url().unwrap());
         // It answers late, and not never, while its neighbours are away.
         let mut answer = None;
         wait_until("a member tells its health", async || {
@@ -62,7 +62,16 @@ impl Member {
         let lines = self.lines.lock().unwrap();
         let place = lines.iter().find_map(|line| line.split("health and metrics at ").nth(1))?;
         let end = place.find(|c: char| c == '"' || c.is_whitespace()).unwrap_or(place.len());
-        Some(format!("{}/readyz", &place[..end]))
+        Some(place[..end].to_owned())
+    }
+
+    /// The sum of a metric over its labels.
+    pub async fn metric(&self, name: &str) -> f64 {
+        wait_until("a member says where its metrics are", async || self.health_url().is_some()).await;
+        let url = format!("{}/metrics", self.health_url().unwrap());
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let of_metric = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.rsplit(' ').next());
+        of_metric.map(|value| value.parse::<f64>().unwrap()).sum()
     }
 
     /// `kill -9`.

@@ -91,6 +91,27 @@ impl Server {
         tokio::task::block_in_place(|| process.wait()).unwrap();
     }
 
+    /// It stands still, with its connections open.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// It goes on.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    /// To the server and to the processes that it started. The server comes first, so that it starts no more of them.
+    fn signal(&self, signal: &str) {
+        let server = self.process.as_ref().expect("the server is up").id().to_string();
+        assert!(Command::new("kill").args([signal, &server]).status().unwrap().success());
+        let children = Command::new("pgrep").args(["-P", &server]).output().unwrap();
+        for child in String::from_utf8(children.stdout).unwrap().split_whitespace() {
+            // One that has just ended needs no signal.
+            let _ended = Command::new("kill").args([signal, child]).stderr(Stdio::null()).status();
+        }
+    }
+
     /// The same server again, with what it had on disk.
     pub async fn come_back(&mut self) {
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../dev/services");
@@ -128,6 +149,8 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if self.process.is_some() {
+            // A process that stands still does not even die.
+            self.resume();
             self.go_down();
         }
     }

@@ -19,6 +19,7 @@ mod group_health;
 mod kafka_log;
 mod poller;
 mod pool;
+mod prefetched;
 mod producer;
 mod reader;
 mod security;

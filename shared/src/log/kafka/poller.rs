@@ -22,6 +22,7 @@ use super::{
     buffer::{Fault, Shared, cost},
     config::KafkaConfig,
     error::{Meaning, meaning, translated},
+    prefetched::Prefetched,
     telemetry::Telemetry,
 };
 use crate::{log::LogRecord, position::Offset};
@@ -45,6 +46,8 @@ pub(super) struct Poller {
     pub(super) kept_for: Duration,
     /// Where keys and payloads are copied to.
     pub(super) arena: BytesMut,
+    /// What waits in the buffer, for people.
+    pub(super) prefetched: Prefetched,
 }
 
 /// What one round of polling brought.
@@ -68,6 +71,7 @@ impl Poller {
         let mut state = self.shared.lock();
         state.ended = true;
         state.give_back();
+        self.prefetched.is(state.bytes);
         drop(state);
         self.shared.filled.notify_waiters();
     }
@@ -91,9 +95,10 @@ impl Poller {
     }
 
     /// Waits for room in the buffer; `None` if this is the end, else where the reader has to be moved to, if it has.
-    fn next_turn(&self) -> Option<Option<Offset>> {
+    fn next_turn(&mut self) -> Option<Option<Offset>> {
         let mut state = self.shared.lock();
         loop {
+            self.prefetched.is(state.bytes);
             let idle = state.idle_since.map(|since| since.elapsed());
             if state.stop || idle.is_some_and(|idle| idle >= self.kept_for) {
                 // At once: whoever takes the reader from now on finds that it has ended.

@@ -12,6 +12,7 @@ use super::{
     buffer::{Fault, Shared, State},
     config::KafkaConfig,
     poller::Poller,
+    prefetched::Prefetched,
 };
 use crate::{
     log::{Fetched, LogError, ReadLimit},
@@ -41,6 +42,7 @@ impl Reader {
             shared: shared.clone(),
             kept_for,
             arena: BytesMut::new(),
+            prefetched: Prefetched::of(topic),
         };
         std::thread::Builder::new()
             .name(format!("kafka-{partition}"))
