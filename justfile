@@ -19,10 +19,16 @@ test:
 test-services:
     dev/services run cargo test --workspace --locked --features service-tests
 
-# The fault tests with many rounds (100 kills, 20 outages of each server, ...), one after the other: about an hour.
-# KILOWATCH_TEST_PREVIOUS_BINARY names the build that the rolling upgrade begins with, KILOWATCH_TEST_SEED repeats a soak.
-soak:
-    KILOWATCH_TEST_SOAK=1 dev/services run cargo test --locked -p kilowatch --features service-tests -- --nocapture --test-threads 1 group:: embedded::
+# Every fault: many rounds with one stream (100 kills, 20 outages of each server, ...), and a few with each of the five, with
+# three members and with one; one after the other, some hours. Names of tests narrow it down: `just soak group::outages`.
+# KILOWATCH_TEST_PREVIOUS_BINARY names the build that the rolling upgrade begins with, KILOWATCH_TEST_SEED repeats a soak. With
+# KILOWATCH_TEST_EVERY_STREAM instead of a soak, each of the five has the few rounds of a CI run.
+soak *TESTS="group:: embedded::":
+    KILOWATCH_TEST_SOAK=1 dev/services run cargo test --locked -p kilowatch --features service-tests -- --nocapture --test-threads 1 {{ TESTS }}
+
+# The rolling upgrade between two real builds: that of a commit, and this one
+upgrade-from COMMIT="HEAD~1":
+    dev/upgrade_from {{ COMMIT }}
 
 # What docker-compose.yml describes, as processes, and whether readings come through it
 stack:

@@ -14,16 +14,23 @@ use super::{
     cluster::{Cluster, succeeds},
     ledger::{Producer, ends_well},
     member::Member,
+    trials::{Trial, trials},
 };
-use crate::{process::wait_until, rounds::rounds};
+use crate::process::wait_until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn views_from_an_older_backup_catch_up_with_the_lake() {
-    let cluster = Cluster::new(3).await;
+    for trial in trials("campus", (1, 10), &[2]) {
+        views_are_restored(&trial).await;
+    }
+}
+
+async fn views_are_restored(trial: &Trial) {
+    let cluster = trial.cluster().await;
     let producer = Producer::start(&cluster, 9);
     let backup = cluster.folder().join("views.dump");
     let mut members = vec![cluster.start_member(), cluster.start_member()];
-    for _ in 0..rounds(1, 10) {
+    for _ in 0..trial.rounds {
         lake_grows(&cluster).await;
         cluster.run(&["batch", "rollup", "--stream", cluster.stream()]);
         back_up_views(&cluster, &backup);
@@ -54,10 +61,16 @@ async fn views_from_an_older_backup_catch_up_with_the_lake() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lake_from_an_older_backup_gets_what_it_lost_from_the_log_again() {
-    let cluster = Cluster::new(3).await;
+    for trial in trials("power-plant", (1, 10), &[2]) {
+        lake_is_set_back(&trial).await;
+    }
+}
+
+async fn lake_is_set_back(trial: &Trial) {
+    let cluster = trial.cluster().await;
     let producer = Producer::start(&cluster, 10);
     let mut members = vec![cluster.start_member(), cluster.start_member()];
-    for _ in 0..rounds(1, 10) {
+    for _ in 0..trial.rounds {
         lake_grows(&cluster).await;
         let kept = held(&cluster).await;
         lake_grows(&cluster).await;

@@ -22,11 +22,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     cluster::Cluster,
     ledger::{Producer, ends_well},
+    trials::{METERS, Trial, trials},
 };
-use crate::{
-    process::wait_until,
-    rounds::{rounds, seed},
-};
+use crate::{process::wait_until, rounds::seed};
 
 /// The machine's clock, put forward or back.
 #[derive(Debug, Default)]
@@ -67,13 +65,19 @@ impl Drop for MemberInside {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clocks_that_jump_by_days_change_no_verdict_and_hold_nothing_up() {
     let mut random = ChaCha8Rng::seed_from_u64(seed());
-    let mut cluster = Cluster::new(3).await;
+    for trial in trials(METERS, (12, 300), &[2]) {
+        clocks_jump(&trial, &mut random).await;
+    }
+}
+
+async fn clocks_jump(trial: &Trial, random: &mut ChaCha8Rng) {
+    let mut cluster = trial.cluster().await;
     let producers_clock = Arc::new(JumpingClock::default());
     let clocks = [Arc::new(JumpingClock::default()), Arc::new(JumpingClock::default())];
     cluster.log = cluster.open(Arc::clone(&producers_clock) as SharedClock).0;
     let producer = Producer::start(&cluster, 12);
     let members = clocks.clone().map(|clock| MemberInside::start(&cluster, clock));
-    for _ in 0..rounds(12, 300) {
+    for _ in 0..trial.rounds {
         for clock in clocks.iter().chain([&producers_clock]) {
             clock.ahead_secs.store(random.random_range(-2 * 86_400..2 * 86_400), Ordering::Relaxed);
         }

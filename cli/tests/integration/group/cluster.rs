@@ -29,7 +29,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{member::Member, servers::Addresses};
+use super::{leftovers::Leftovers, member::Member, servers::Addresses};
 use crate::process::{kilowatch_of, own_binary, wait_until};
 
 /// For librdkafka: the least session that a broker allows, and outages that are noticed to be over.
@@ -39,8 +39,9 @@ const LOG_PROPERTIES: [(&str, &str); 3] = [
     ("reconnect.backoff.max.ms", "500"),
 ];
 
-/// Everything but the members.
+/// Everything but the members. What it made on the servers goes with it.
 pub struct Cluster {
+    _leftovers: Leftovers,
     folder: TempDir,
     id: String,
     environment: BTreeMap<String, String>,
@@ -71,6 +72,7 @@ impl Cluster {
         std::fs::write(folder.path().join("kilowatch.toml"), format!("[log.properties]\n{properties}")).unwrap();
 
         let mut connection = PgConnection::connect(&addresses.database).await.unwrap();
+        let leftovers = Leftovers::of(&addresses, format!("test_{id}"));
         sqlx::query(AssertSqlSafe(format!("CREATE SCHEMA test_{id}"))).execute(&mut connection).await.unwrap();
         let views_url = format!("{}?options=-c%20search_path%3Dtest_{id}", addresses.database);
         let lake_url = format!("{}/{id}", addresses.lake);
@@ -100,7 +102,8 @@ impl Cluster {
         let views = views::open(&views_url).await.unwrap();
         let (log, lake) = open(&kafka, &lake_url, &addresses, Arc::new(SystemClock));
         log.create_topic(&profile.topic, profile.partitions).await.unwrap();
-        Self { folder, id, environment, addresses, kafka, profile, log, views, lake }
+        let _leftovers = leftovers.with_topics(&profile);
+        Self { _leftovers, folder, id, environment, addresses, kafka, profile, log, views, lake }
     }
 
     /// Other doors to log and lake, by another clock.

@@ -2,21 +2,28 @@
 
 use super::{
     ASSIGNED, GIVEN_AWAY,
-    cluster::Cluster,
     ledger::{Producer, ends_well},
+    servers::Addresses,
+    trials::{METERS, Trial, trials},
 };
 use crate::process::wait_until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_that_join_leave_and_are_killed_lose_nothing_and_double_nothing() {
-    let cluster = Cluster::new(3).await;
+    for trial in trials(METERS, (1, 1), &[3]) {
+        join_leave_and_are_killed(&trial).await;
+    }
+}
+
+async fn join_leave_and_are_killed(trial: &Trial) {
+    let cluster = trial.cluster().await;
     let producer = Producer::start(&cluster, 1);
     let first = cluster.start_member();
     wait_until("the first member has all partitions", async || first.said(ASSIGNED) == 3).await;
     let second = cluster.start_member();
     wait_until("the second member has a partition", async || second.said(ASSIGNED) > 0).await;
     assert!(first.said(GIVEN_AWAY) > 0, "a partition was taken from the first member without its consent");
-    cluster.run(&["batch", "rollup", "--stream", "members"]);
+    cluster.run(&["batch", "rollup", "--stream", cluster.stream()]);
     first.kill();
     wait_until("the second member has taken over", async || second.said(ASSIGNED) == 3).await;
     let third = cluster.start_member();
@@ -29,7 +36,13 @@ async fn members_that_join_leave_and_are_killed_lose_nothing_and_double_nothing(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_is_paused_for_longer_than_its_session_is_fenced_off() {
-    let cluster = Cluster::new(3).await;
+    for trial in trials("sensor", (1, 1), &[2]) {
+        is_paused(&trial).await;
+    }
+}
+
+async fn is_paused(trial: &Trial) {
+    let cluster = trial.cluster().await;
     let producer = Producer::start(&cluster, 2);
     let zombie = cluster.start_member();
     wait_until("the zombie has all partitions", async || zombie.said(ASSIGNED) == 3).await;
@@ -49,7 +62,13 @@ async fn a_member_that_is_paused_for_longer_than_its_session_is_fenced_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn partitions_that_are_added_under_load_are_shared_and_read_from_their_first_message() {
-    let cluster = Cluster::new(1).await;
+    for trial in trials("grid", (1, 1), &[2]) {
+        partitions_are_added(&trial).await;
+    }
+}
+
+async fn partitions_are_added(trial: &Trial) {
+    let cluster = trial.cluster_of(Addresses::shared(), 1).await;
     let producer = Producer::start(&cluster, 3);
     let members = [cluster.start_member(), cluster.start_member()];
     let assigned = || members.iter().map(|member| member.said(ASSIGNED)).sum::<usize>();

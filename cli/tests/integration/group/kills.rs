@@ -6,22 +6,25 @@ use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use super::{
-    cluster::Cluster,
     ledger::{Producer, ends_well},
     member::Member,
+    trials::{METERS, Trial, trials},
 };
-use crate::{
-    process::wait_until,
-    rounds::{rounds, seed},
-};
+use crate::{process::wait_until, rounds::seed};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn members_that_are_killed_at_random_lose_nothing_and_double_nothing() {
-    let (kills, mut random) = (rounds(5, 100), ChaCha8Rng::seed_from_u64(seed()));
-    let cluster = Cluster::new(3).await;
+    let mut random = ChaCha8Rng::seed_from_u64(seed());
+    for trial in trials(METERS, (5, 100), &[3, 1]) {
+        are_killed_at_random(&trial, &mut random).await;
+    }
+}
+
+async fn are_killed_at_random(trial: &Trial, random: &mut ChaCha8Rng) {
+    let cluster = trial.cluster().await;
     let producer = Producer::start(&cluster, 4);
-    let mut members: Vec<Member> = (0..3).map(|_| cluster.start_member()).collect();
-    for kill in 0..kills {
+    let mut members: Vec<Member> = (0..trial.members).map(|_| cluster.start_member()).collect();
+    for kill in 0..trial.rounds {
         // No condition to wait for: the moment is what the test draws.
         tokio::time::sleep(Duration::from_millis(random.random_range(0..3000))).await;
         if kill % 5 == 4 {

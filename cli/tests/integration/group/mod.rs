@@ -11,6 +11,7 @@ mod drains;
 mod faults;
 mod kills;
 mod ledger;
+mod leftovers;
 pub mod member;
 mod outages;
 mod positions;
@@ -19,6 +20,8 @@ pub mod servers;
 mod stalls;
 pub mod topic;
 mod topics;
+pub mod training;
+mod trials;
 mod upgrade;
 mod zombie;
 

@@ -5,16 +5,23 @@ use super::{
     ledger::{Producer, ends_well},
     member::Member,
     servers::{Addresses, Kind, Server},
+    trials::{Trial, trials},
 };
-use crate::{process::wait_until, rounds::rounds};
+use crate::process::wait_until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kafka_that_dies_and_comes_back_costs_no_reading() {
+    for trial in trials("grid", (2, 20), &[3, 1]) {
+        kafka_dies(&trial).await;
+    }
+}
+
+async fn kafka_dies(trial: &Trial) {
     let mut kafka = Server::start(Kind::Kafka).await;
-    let cluster = Cluster::on(Addresses::shared().with(&kafka), 3).await;
+    let cluster = trial.cluster_on(Addresses::shared().with(&kafka)).await;
     let producer = Producer::start(&cluster, 5);
-    let members = two_members(&cluster).await;
-    for _ in 0..rounds(2, 20) {
+    let members = trial.start_members(&cluster).await;
+    for _ in 0..trial.rounds {
         readings_come_through(&cluster, &producer).await;
         kafka.go_down();
         not_ready(&members, "").await;
@@ -28,11 +35,17 @@ async fn a_kafka_that_dies_and_comes_back_costs_no_reading() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_postgres_that_dies_and_comes_back_costs_no_reading() {
+    for trial in trials("sensor", (2, 20), &[3, 1]) {
+        postgres_dies(&trial).await;
+    }
+}
+
+async fn postgres_dies(trial: &Trial) {
     let mut postgres = Server::start(Kind::Postgres).await;
-    let cluster = Cluster::on(Addresses::shared().with(&postgres), 3).await;
+    let cluster = trial.cluster_on(Addresses::shared().with(&postgres)).await;
     let producer = Producer::start(&cluster, 6);
-    let members = two_members(&cluster).await;
-    for _ in 0..rounds(2, 20) {
+    let members = trial.start_members(&cluster).await;
+    for _ in 0..trial.rounds {
         readings_come_through(&cluster, &producer).await;
         postgres.go_down();
         not_ready(&members, "").await;
@@ -48,14 +61,20 @@ async fn a_postgres_that_dies_and_comes_back_costs_no_reading() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_s3_is_dead_detection_goes_on_and_the_lake_gets_all_of_it_afterwards() {
+    for trial in trials("household", (2, 20), &[3, 1]) {
+        s3_dies(&trial).await;
+    }
+}
+
+async fn s3_dies(trial: &Trial) {
     let mut minio = Server::start(Kind::Minio).await;
-    let mut cluster = Cluster::on(Addresses::shared().with(&minio), 3).await;
+    let mut cluster = trial.cluster_on(Addresses::shared().with(&minio)).await;
     cluster.set("KILOWATCH_SPEED__UNCLOSED_CUTS_ALARM", "2");
     // A few hundred rows: most have to be read from the log again when the lake is back.
     cluster.set("KILOWATCH_SPEED__UNCLOSED_BYTES", "65536");
     let producer = Producer::start(&cluster, 7);
-    let members = two_members(&cluster).await;
-    for _ in 0..rounds(2, 20) {
+    let members = trial.start_members(&cluster).await;
+    for _ in 0..trial.rounds {
         readings_come_through(&cluster, &producer).await;
         wait_until("the lake holds something", async || cluster.closed().await > 0).await;
         minio.go_down();
@@ -69,17 +88,6 @@ async fn while_s3_is_dead_detection_goes_on_and_the_lake_gets_all_of_it_afterwar
     }
     let ledger = producer.finish().await;
     ends_well(&cluster, ledger, members).await;
-}
-
-/// Two that share the three partitions.
-async fn two_members(cluster: &Cluster) -> Vec<Member> {
-    let members = vec![cluster.start_member(), cluster.start_member()];
-    wait_until("both members have partitions", async || {
-        let partitions = || members.iter().map(Member::partitions);
-        partitions().sum::<usize>() == 3 && partitions().all(|partitions| partitions > 0)
-    })
-    .await;
-    members
 }
 
 /// What was sent by now is applied, and so is some of what came after it.

@@ -7,33 +7,34 @@ use std::{
 
 use super::{
     ASSIGNED,
-    cluster::{Cluster, meters},
+    cluster::Cluster,
     ledger::{Producer, ends_well},
     member::Member,
-    servers::Addresses,
+    trials::{METERS, Trial, trials},
 };
-use crate::{
-    process::{own_binary, wait_until},
-    rounds::rounds,
-};
+use crate::process::{own_binary, wait_until};
 
 /// Path of the build that is upgraded from; without it, it is this one with the old configuration.
 const PREVIOUS: &str = "KILOWATCH_TEST_PREVIOUS_BINARY";
 
-const OLD_SIGMAS: f64 = 3.0;
-const NEW_SIGMAS: f64 = 4.0;
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgrade_member_by_member_under_load_changes_no_verdict_that_was_given() {
     let previous = std::env::var_os(PREVIOUS).map_or_else(|| own_binary().to_owned(), PathBuf::from);
-    let cluster = Cluster::of(Addresses::shared(), &meters(3, OLD_SIGMAS)).await;
-    let old = cluster.write_profile("old", &meters(3, OLD_SIGMAS));
-    let new = cluster.write_profile("new", &meters(3, NEW_SIGMAS));
+    println!("from {} to {}", previous.display(), own_binary().display());
+    for trial in trials(METERS, (1, 5), &[2]) {
+        is_upgraded(&trial, &previous).await;
+    }
+}
+
+async fn is_upgraded(trial: &Trial, previous: &Path) {
+    let cluster = trial.cluster().await;
+    let old = cluster.write_profile("old", &trial.profile(3));
+    let new = cluster.write_profile("new", &trial.changed_profile());
     let producer = Producer::start(&cluster, 11);
-    let mut members = vec![start(&cluster, &previous, &old), start(&cluster, &previous, &old)];
+    let mut members = vec![start(&cluster, previous, &old), start(&cluster, previous, &old)];
     caught_up(&cluster, &producer).await;
-    for _ in 0..rounds(1, 5) {
-        for (binary, profile) in [(own_binary(), &new), (&previous, &old), (own_binary(), &new)] {
+    for _ in 0..trial.rounds {
+        for (binary, profile) in [(own_binary(), &new), (previous, &old), (own_binary(), &new)] {
             // One member after the other, so that both kinds own partitions at the same time.
             for _ in 0..2 {
                 let leaving = members.remove(0);

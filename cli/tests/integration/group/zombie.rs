@@ -4,17 +4,23 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 use super::{
     ASSIGNED, GIVEN_AWAY,
-    cluster::Cluster,
     ledger::{Producer, ends_well},
+    trials::{Trial, trials},
 };
-use crate::{process::wait_until, rounds::rounds};
+use crate::process::wait_until;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_paused_inside_a_transaction_neither_holds_its_partitions_nor_writes_late() {
-    let cluster = Cluster::new(3).await;
+    for trial in trials("household", (1, 10), &[1]) {
+        is_paused_inside_a_transaction(&trial).await;
+    }
+}
+
+async fn is_paused_inside_a_transaction(trial: &Trial) {
+    let cluster = trial.cluster().await;
     let producer = Producer::start(&cluster, 8);
     let mut zombie = cluster.start_member();
-    for _ in 0..rounds(1, 10) {
+    for _ in 0..trial.rounds {
         let assigned = zombie.said(ASSIGNED);
         wait_until("the member works", async || {
             zombie.said(ASSIGNED) > 0 && cluster.applied().await > producer.count().saturating_sub(500)

@@ -9,8 +9,9 @@ use serde_json::json;
 use super::{
     api::Api,
     found::Found,
-    system::{Played, System, Training},
+    system::{Played, System},
 };
+use crate::group::training::Training;
 
 /// At the size of injection that the profile states.
 fn finds_its_own_anomalies(found: &Found) {
@@ -58,7 +59,7 @@ async fn the_sensors_score_one_where_a_rule_holds() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_campus_finds_floors_far_from_low_medium_and_high_use() {
     // Five days and nights; those of a weekend alone would make anomalies of Mondays.
-    let training = Some(Training { model: "k-means", interval_secs: 150, rounds: 5 * 24 * 24 });
+    let training = Some(Training { model: "k-means", devices: 15, interval_secs: 150, rounds: 5 * 24 * 24 });
     let profile = include_str!("../../../../shared/profiles/campus.toml");
     let Played { found, api, .. } =
         System { profile, devices: 15, interval_secs: 30, rounds: 1_500, training }.play().await;
@@ -78,7 +79,7 @@ async fn the_campus_finds_floors_far_from_low_medium_and_high_use() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_power_plants_forest_names_its_model_and_what_it_looked_at() {
-    let training = Some(Training { model: "isolation-forest", interval_secs: 900, rounds: 4 * 24 * 365 });
+    let training = Some(Training { model: "isolation-forest", devices: 8, interval_secs: 900, rounds: 4 * 24 * 365 });
     let profile = include_str!("../../../../shared/profiles/power-plant.toml");
     let Played { found, .. } =
         System { profile, devices: 8, interval_secs: 900, rounds: 4 * 24 * 20, training }.play().await;
@@ -94,7 +95,7 @@ async fn the_power_plants_forest_names_its_model_and_what_it_looked_at() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_household_is_judged_by_three_sigma_and_a_forest_side_by_side() {
-    let training = Some(Training { model: "isolation-forest", interval_secs: 60, rounds: 60 * 24 * 60 });
+    let training = Some(Training { model: "isolation-forest", devices: 1, interval_secs: 60, rounds: 60 * 24 * 60 });
     let profile = include_str!("../../../../shared/profiles/household.toml");
     let Played { found, .. } =
         System { profile, devices: 1, interval_secs: 60, rounds: 10 * 24 * 60, training }.play().await;

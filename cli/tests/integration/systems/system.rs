@@ -10,6 +10,7 @@ use crate::{
         cluster::{Cluster, succeeds},
         member::Member,
         servers::Addresses,
+        training::Training,
     },
     process::wait_until,
 };
@@ -31,16 +32,6 @@ pub struct System {
     pub training: Option<Training>,
 }
 
-/// A training set, which ends where the live readings begin.
-pub struct Training {
-    /// The kind of the model.
-    pub model: &'static str,
-    /// Seconds of event time between two readings of a device.
-    pub interval_secs: u32,
-    /// Readings of a device.
-    pub rounds: u32,
-}
-
 /// What came of it.
 pub struct Played {
     pub found: Found,
@@ -58,7 +49,9 @@ impl System {
     pub async fn play(&self) -> Played {
         let mut cluster = Cluster::of(Addresses::shared(), self.profile).await;
         cluster.set("KILOWATCH_SPEED__SEGMENT_MS", "2000");
-        self.train(&cluster);
+        if let Some(training) = &self.training {
+            tokio::task::block_in_place(|| training.learn(&cluster, Self::start()));
+        }
 
         let member = cluster.start_member();
         succeeds(&mut self.simulator(&cluster, 0));
@@ -95,22 +88,6 @@ impl System {
         assert!(tokio::task::block_in_place(|| simulator.wait()).unwrap().success());
         cluster.applied_everything().await;
         tokio::task::block_in_place(|| members.into_iter().for_each(Member::stop));
-    }
-
-    fn train(&self, cluster: &Cluster) {
-        let Some(training) = &self.training else { return };
-        let from = (Self::start() - span(training.interval_secs, training.rounds)).to_rfc3339();
-        let (rows, interval) = ((training.rounds * self.devices).to_string(), training.interval_secs.to_string());
-        let (file, stream) = (cluster.folder().join("training.csv").display().to_string(), cluster.stream());
-        let mut simulation =
-            vec!["simulate", "--stream", stream, "--to", "csv", "--file", &file, "--from", &from, "--rows", &rows];
-        // A household's history is one of minutes.
-        if stream != "household" {
-            simulation.extend(["--interval", &interval]);
-        }
-        cluster.run(&simulation);
-        cluster.run(&["batch", "ingest", &file, "--stream", stream]);
-        cluster.run(&["batch", "train", "--stream", stream, "--model", training.model]);
     }
 
     /// The producer of the first half of the live readings, or of the second.

@@ -1,0 +1,135 @@
+//! Which streams a fault befalls, how often, and with how many members at work.
+//!
+//! On every run of the tests a fault befalls one stream; the faults take different ones, so that each stream has its share.
+//! In a soak every fault befalls all of them.
+
+use super::{
+    cluster::{Cluster, meters},
+    member::Member,
+    readings,
+    servers::Addresses,
+    training::Training,
+};
+use crate::{process::wait_until, rounds::is_soak};
+
+/// The meters of these tests, whose three-sigma soon knows what is usual.
+pub const METERS: &str = "members";
+
+/// Set where every stream is to have its turn, though not for long.
+const EVERY_STREAM: &str = "KILOWATCH_TEST_EVERY_STREAM";
+
+/// The partitions of a topic: one member or three can share them.
+const PARTITIONS: u32 = 3;
+
+/// A built-in stream, and what its learned detector needs.
+struct System {
+    stream: &'static str,
+    profile: &'static str,
+    training: Option<Training>,
+}
+
+const SYSTEMS: [System; 5] = [
+    System {
+        stream: "household",
+        profile: include_str!("../../../../shared/profiles/household.toml"),
+        training: Some(Training { model: "isolation-forest", devices: 1, interval_secs: 60, rounds: 20 * 24 * 60 }),
+    },
+    System {
+        stream: "power-plant",
+        profile: include_str!("../../../../shared/profiles/power-plant.toml"),
+        training: Some(Training { model: "isolation-forest", devices: 8, interval_secs: 900, rounds: 30 * 24 * 4 }),
+    },
+    System {
+        stream: "campus",
+        profile: include_str!("../../../../shared/profiles/campus.toml"),
+        training: Some(Training { model: "k-means", devices: 15, interval_secs: 150, rounds: 5 * 24 * 24 }),
+    },
+    System { stream: "sensor", profile: include_str!("../../../../shared/profiles/sensor.toml"), training: None },
+    System { stream: "grid", profile: include_str!("../../../../shared/profiles/grid.toml"), training: None },
+];
+
+/// One stream under one fault.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    pub stream: &'static str,
+    /// How often the fault comes.
+    pub rounds: usize,
+    /// How many members are at work.
+    pub members: usize,
+}
+
+/// The trials of a fault. `stream` is the one of a short run, `rounds` are those of a short run and those of the meters in a
+/// soak, `members` the numbers of members, of which a short run takes the first.
+pub fn trials(stream: &'static str, rounds: (usize, usize), members: &[usize]) -> Vec<Trial> {
+    let (short, long) = rounds;
+    let of = |stream, rounds, members: &[usize]| -> Vec<Trial> {
+        members.iter().map(|members| Trial { stream, rounds, members: *members }).collect()
+    };
+    let first = &members[..1];
+    let each = |members: &[usize]| SYSTEMS.iter().flat_map(|system| of(system.stream, short, members)).collect();
+    match (is_soak(), std::env::var_os(EVERY_STREAM).is_some()) {
+        (true, _) => [of(METERS, long, first), each(members)].concat(),
+        (false, true) => each(first),
+        (false, false) => of(stream, short, first),
+    }
+}
+
+impl Trial {
+    /// The stream on the servers that tests share.
+    pub async fn cluster(&self) -> Cluster {
+        self.cluster_on(Addresses::shared()).await
+    }
+
+    /// The same on other servers.
+    pub async fn cluster_on(&self, addresses: Addresses) -> Cluster {
+        self.cluster_of(addresses, PARTITIONS).await
+    }
+
+    /// The same with another number of partitions.
+    pub async fn cluster_of(&self, addresses: Addresses, partitions: u32) -> Cluster {
+        println!("{self:?}");
+        let cluster = Cluster::of(addresses, &self.profile(partitions)).await;
+        if let Some(training) = self.system().and_then(|system| system.training) {
+            tokio::task::block_in_place(|| training.learn(&cluster, readings::start(0)));
+        }
+        cluster
+    }
+
+    /// Its profile.
+    pub fn profile(&self, partitions: u32) -> String {
+        let Some(system) = self.system() else { return meters(partitions, 3.0) };
+        replaced(system.profile, "partitions = ", |_| partitions.to_string())
+    }
+
+    /// The same with detectors that judge otherwise.
+    pub fn changed_profile(&self) -> String {
+        let Some(system) = self.system() else { return meters(PARTITIONS, 4.0) };
+        let doubled = |secs: &str| (2 * secs.parse::<u64>().unwrap()).to_string();
+        replaced(&replaced(system.profile, "cool_down_secs = ", doubled), "partitions = ", |_| PARTITIONS.to_string())
+    }
+
+    /// That many, which share the partitions.
+    pub async fn start_members(&self, cluster: &Cluster) -> Vec<Member> {
+        let members: Vec<Member> = (0..self.members).map(|_| cluster.start_member()).collect();
+        wait_until("every member has partitions", async || {
+            let partitions = || members.iter().map(Member::partitions);
+            partitions().sum::<usize>() == PARTITIONS as usize && partitions().all(|partitions| partitions > 0)
+        })
+        .await;
+        members
+    }
+
+    fn system(&self) -> Option<&'static System> {
+        SYSTEMS.iter().find(|system| system.stream == self.stream)
+    }
+}
+
+/// The profile with other values in the lines of a key.
+fn replaced(profile: &str, key: &str, value: impl Fn(&str) -> String) -> String {
+    assert!(profile.lines().any(|line| line.starts_with(key)), "the profile has no `{key}`");
+    let lines = profile.lines().map(|line| match line.strip_prefix(key) {
+        Some(old) => format!("{key}{}\n", value(old)),
+        None => format!("{line}\n"),
+    });
+    lines.collect()
+}
