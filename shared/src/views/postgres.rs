@@ -115,7 +115,8 @@ impl Session for PostgresSession {
     }
 
     async fn bulk(&mut self, bulk: Bulk) -> Result<u64, ViewsError> {
-        let Bulk { before, after, common, mut rows } = bulk;
+        let Bulk { before, after, on_postgres, common, mut rows } = bulk;
+        let (before, after) = on_postgres.unwrap_or((before, after));
         let mut changed = 0;
         while !rows.is_empty() {
             let rest = rows.split_off(rows.len().min(BULK_ROWS));

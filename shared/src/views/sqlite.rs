@@ -122,7 +122,7 @@ impl Session for SqliteSession {
     }
 
     async fn bulk(&mut self, bulk: Bulk) -> Result<u64, ViewsError> {
-        let Bulk { before, after, common, mut rows } = bulk;
+        let Bulk { before, after, common, mut rows, .. } = bulk;
         let mut changed = 0;
         while !rows.is_empty() {
             let rest = rows.split_off(chunk_len(rows.len()));

@@ -87,6 +87,20 @@ pub async fn objection(session: &mut dyn Session, publication: &Publication) -> 
     Ok(None)
 }
 
+/// Without statistics SQLite would look at every row; CROSS JOIN makes it look up the listed ones.
+const FORGET_TOUCHED: &str = "WITH touched (stream, device_id, window_secs, window_start) AS ({rows})
+     DELETE FROM rollup_batch
+     WHERE (stream, device_id, window_secs, window_start, measure, group_key) IN (
+         SELECT b.stream, b.device_id, b.window_secs, b.window_start, b.measure, b.group_key
+         FROM touched t CROSS JOIN rollup_batch b
+         WHERE b.stream = t.stream AND b.device_id = t.device_id
+             AND b.window_secs = t.window_secs AND b.window_start = t.window_start)";
+
+/// Postgres takes a join of the table with itself for one row, and then compares every row with every listed one: minutes
+/// for 10,000 windows of 100,000 rows, which this takes a tenth of a second for.
+const FORGET_TOUCHED_ON_POSTGRES: &str = "DELETE FROM rollup_batch
+     WHERE (stream, device_id, window_secs, window_start) IN ({rows})";
+
 /// Puts the staged rows in the place of what they replace, and moves the boundary.
 pub async fn replace(
     session: &mut dyn Session,
@@ -107,19 +121,7 @@ pub async fn replace(
                     vec![stream.as_str().into(), device.as_str().into(), (*window_secs).into(), (*start).into()]
                 })
                 .collect();
-            session
-                .bulk(Bulk::new(
-                    // Without statistics SQLite would look at every row; CROSS JOIN makes it look up the listed ones.
-                    "WITH touched (stream, device_id, window_secs, window_start) AS ({rows})
-                     DELETE FROM rollup_batch
-                     WHERE (stream, device_id, window_secs, window_start, measure, group_key) IN (
-                         SELECT b.stream, b.device_id, b.window_secs, b.window_start, b.measure, b.group_key
-                         FROM touched t CROSS JOIN rollup_batch b
-                         WHERE b.stream = t.stream AND b.device_id = t.device_id
-                             AND b.window_secs = t.window_secs AND b.window_start = t.window_start)",
-                    rows,
-                ))
-                .await?;
+            session.bulk(Bulk::new(FORGET_TOUCHED, rows).on_postgres(FORGET_TOUCHED_ON_POSTGRES)).await?;
         }
     }
     // A staged window that is not among the replaced ones replaces what is there all the same.

@@ -84,6 +84,8 @@ impl Statement {
 pub struct Bulk {
     pub(in crate::views) before: &'static str,
     pub(in crate::views) after: &'static str,
+    /// What stands before and after for Postgres, if other words.
+    pub(in crate::views) on_postgres: Option<(&'static str, &'static str)>,
     /// What every row begins with, sent once.
     pub(in crate::views) common: Vec<Value>,
     /// What the rows differ in.
@@ -94,8 +96,14 @@ impl Bulk {
     /// `text` holds `{rows}` where a list of rows stands; all rows have the same types in the same order.
     #[must_use]
     pub fn new(text: &'static str, rows: Vec<Vec<Value>>) -> Self {
-        let (before, after) = text.split_once("{rows}").unwrap_or((text, ""));
-        Self { before, after, common: Vec::new(), rows }
+        let (before, after) = around_rows(text);
+        Self { before, after, on_postgres: None, common: Vec::new(), rows }
+    }
+
+    /// The same in other words, where the planner of Postgres goes astray with the first ones.
+    #[must_use]
+    pub fn on_postgres(self, text: &'static str) -> Self {
+        Self { on_postgres: Some(around_rows(text)), ..self }
     }
 
     /// Each row begins with these values and goes on with its own: to send a stream's name with each of thousands of rows
@@ -104,6 +112,10 @@ impl Bulk {
     pub fn each_begins_with(self, common: Vec<Value>) -> Self {
         Self { common, ..self }
     }
+}
+
+fn around_rows(text: &'static str) -> (&'static str, &'static str) {
+    text.split_once("{rows}").unwrap_or((text, ""))
 }
 
 impl From<&str> for Value {
