@@ -130,6 +130,19 @@ impl FeatureSet {
         self.features[at].measure.as_ref().map(|(name, _)| name.as_str())
     }
 
+    /// The feature to blame: the one of the greatest weight, the first of equals. Only what looks at a measure can be: an hour is
+    /// never wrong by itself.
+    pub(in crate::detect) fn weightiest(&self, weight: impl Fn(usize) -> f64) -> usize {
+        let mut best = (0, f64::NEG_INFINITY);
+        for at in (0..self.len()).filter(|at| self.measure(*at).is_some()) {
+            let weight = weight(at);
+            if weight > best.1 {
+                best = (at, weight);
+            }
+        }
+        best.0
+    }
+
     /// Computes the features of a reading and remembers it. `None` if the reading has none of the measures: nothing of
     /// it can be judged, whatever came before.
     pub fn take(&self, state: &mut FeatureState, reading: &Reading) -> Option<FeatureValues> {

@@ -56,18 +56,13 @@ impl IsolationForest {
     }
 
     /// The feature without which the reading would be least unusual: the one whose return to the median lengthens the
-    /// path most; the first of equals. Only what looks at a measure can be blamed: an hour is never wrong by itself.
+    /// path most.
     fn weightiest(&self, vector: &FeatureVector, path: f64) -> usize {
-        let mut best = (0, f64::NEG_INFINITY);
-        for feature in (0..self.features.len()).filter(|feature| self.features.measure(*feature).is_some()) {
+        self.features.weightiest(|feature| {
             let mut without = *vector;
             without[feature] = 0.0;
-            let gain = self.model.mean_path(&without) - path;
-            if gain > best.1 {
-                best = (feature, gain);
-            }
-        }
-        best.0
+            self.model.mean_path(&without) - path
+        })
     }
 }
 

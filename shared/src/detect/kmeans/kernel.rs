@@ -48,17 +48,10 @@ impl KMeans {
         &self.features
     }
 
-    /// The feature that lies furthest from the centre, among those that look at a measure; the first of equals.
+    /// The feature that lies furthest from the centre.
     fn weightiest(&self, evidence: &KMeansEvidence) -> usize {
         let (point, centre) = (self.model.point(&evidence.values), &self.model.centres[evidence.centre as usize]);
-        let mut best = (0, -1.0);
-        for (at, (value, centre)) in point.iter().zip(&centre.0).enumerate() {
-            let away = (value - centre).abs();
-            if self.features.measure(at).is_some() && away > best.1 {
-                best = (at, away);
-            }
-        }
-        best.0
+        self.features.weightiest(|at| (point[at] - centre.0[at]).abs())
     }
 }
 
