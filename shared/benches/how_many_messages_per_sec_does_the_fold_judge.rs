@@ -1,4 +1,4 @@
-//! How many messages a second does the fold decode and judge on one core, with the household's two detectors?
+//! How many messages a second does the fold decode and judge on one core, with the household's detectors?
 //!
 //! `cargo bench -p kilowatch-shared --bench how_many_messages_per_sec_does_the_fold_judge`
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints its answer and may fail loudly")]
@@ -42,7 +42,12 @@ fn main() {
     measure("folded without a detector", &plain, None, &records);
     plain.detectors = profile.detectors[..1].to_vec();
     measure("folded with three-sigma", &plain, None, &records);
-    measure("folded with three-sigma and isolation forest", profile, Some(forest(profile, &records)), &records);
+    measure(
+        "folded with three-sigma, isolation forest and the rule",
+        profile,
+        Some(forest(profile, &records)),
+        &records,
+    );
 }
 
 fn measure(what: &str, profile: &StreamProfile, model: Option<(ModelId, Bytes)>, records: &[LogRecord]) {

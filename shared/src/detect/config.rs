@@ -72,11 +72,11 @@ impl KernelConfig {
 
     /// How many values its windows hold of a device once they are full.
     fn remembered_values(&self, profile: &StreamProfile) -> u64 {
-        let of_features = |features: &[String]| {
-            let set = FeatureSet::try_new(features.iter().map(String::as_str), profile);
-            // What cannot be read is a problem of its own.
-            set.map_or(0, |set| set.remembered_values())
+        // What cannot be read is a problem of its own.
+        let of_texts = |texts: &mut dyn Iterator<Item = &str>| {
+            FeatureSet::try_new(texts, profile).map_or(0, |set| set.remembered_values())
         };
+        let of_features = |features: &[String]| of_texts(&mut features.iter().map(String::as_str));
         match self {
             Self::ThreeSigma(ThreeSigmaConfig {
                 measures, baseline: Baseline::Rolling { window_readings }, ..
@@ -84,7 +84,10 @@ impl KernelConfig {
             Self::MovingAverage(config) => u64::from(config.window_readings),
             Self::IsolationForest(config) => of_features(&config.features),
             Self::KMeans(config) => of_features(&config.features),
-            Self::ThreeSigma(_) | Self::Threshold(_) => 0,
+            Self::Threshold(config) => {
+                of_texts(&mut config.comparisons().map(|comparison| comparison.measure.as_str()))
+            }
+            Self::ThreeSigma(_) => 0,
         }
     }
 

@@ -245,15 +245,19 @@ impl AnyKernel {
             (Self::KMeans(kernel), Memory::Features(state)) => {
                 kernel.assess(state, reading).map(|evidence| Evidence::KMeans(kernel, evidence))
             }
-            (Self::Threshold(kernel), _) => {
-                kernel.assess(&mut (), reading).map(|evidence| Evidence::Threshold(kernel, evidence))
+            (Self::Threshold(kernel), Memory::Features(state)) => {
+                kernel.assess(state, reading).map(|evidence| Evidence::Threshold(kernel, evidence))
             }
+            (Self::Threshold(kernel), Memory::Fresh) => kernel
+                .assess(&mut FeatureState::default(), reading)
+                .map(|evidence| Evidence::Threshold(kernel, evidence)),
             // The identity, which a state is carried over by, rules out the memory of another kernel.
             (
                 Self::ThreeSigma(_)
                 | Self::MovingAverage(_)
                 | Self::IsolationForest(_)
                 | Self::KMeans(_)
+                | Self::Threshold(_)
                 | Self::Untrained,
                 _,
             ) => Assessment::Unjudged,
@@ -274,6 +278,7 @@ impl AnyKernel {
             Self::ThreeSigma(_) => Memory::ThreeSigma(Box::default()),
             Self::MovingAverage(_) => Memory::MovingAverage(Box::default()),
             Self::IsolationForest(_) | Self::KMeans(_) => Memory::Features(Box::default()),
+            Self::Threshold(kernel) if kernel.looks_back() => Memory::Features(Box::default()),
             Self::Threshold(_) | Self::Untrained => Memory::Fresh,
         }
     }

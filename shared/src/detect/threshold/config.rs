@@ -1,11 +1,12 @@
-//! The rule: comparisons of measures with fixed values.
+//! The rule: comparisons of measures, or of features of them, with fixed values.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{anomaly::Severity, stream::StreamProfile};
-
-/// Most comparisons of a rule; a longer one is several detectors.
-const MAX_COMPARISONS: usize = 32;
+use crate::{
+    anomaly::Severity,
+    detect::features::{MAX_FEATURES, parse},
+    stream::StreamProfile,
+};
 
 /// Configuration: exactly one of `any` and `all`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,15 +27,15 @@ const fn warning() -> Severity {
     Severity::Warning
 }
 
-/// A measure against a value.
+/// A measure, or a feature of one, against a value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Comparison {
-    /// The measure.
+    /// The measure, or a feature in the language of [`crate::detect::features`].
     pub measure: String,
     /// How it is compared: `>`, `>=`, `<` or `<=`.
     pub op: Operator,
-    /// With what, in the measure's unit.
+    /// With what, in its unit.
     pub value: f64,
 }
 
@@ -94,17 +95,34 @@ impl ThresholdConfig {
             problems.push("any and all: write exactly one of them, with at least one comparison".to_owned());
         }
         let count = self.any.len() + self.all.len();
-        if count > MAX_COMPARISONS {
-            problems.push(format!("any and all: {count} comparisons; at most {MAX_COMPARISONS}"));
+        if count > MAX_FEATURES {
+            problems.push(format!(
+                "any and all: {count} comparisons; at most {MAX_FEATURES}, a longer rule is several detectors"
+            ));
         }
-        for Comparison { measure, value, .. } in self.any.iter().chain(&self.all) {
-            if profile.measure_index(measure).is_none() {
-                problems.push(format!("measure = \"{measure}\": is not one of the stream's measures"));
+        let mut looks_at_a_measure = count == 0;
+        for Comparison { measure, value, .. } in self.comparisons() {
+            match parse(measure, profile) {
+                Ok(feature) => looks_at_a_measure |= feature.measure().is_some(),
+                Err(problem) => {
+                    looks_at_a_measure = true;
+                    problems.push(format!("measure = \"{measure}\": {problem}"));
+                }
             }
             if !value.is_finite() {
                 problems.push(format!("value = {value} (of `{measure}`): must be finite"));
             }
         }
+        if !looks_at_a_measure {
+            problems.push(
+                "any and all: none of the comparisons looks at a measure; name at least one that does".to_owned(),
+            );
+        }
         problems
+    }
+
+    /// The comparisons, whether one or each of them has to hold.
+    pub(in crate::detect) fn comparisons(&self) -> impl Iterator<Item = &Comparison> {
+        self.any.iter().chain(&self.all)
     }
 }

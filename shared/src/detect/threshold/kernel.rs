@@ -1,9 +1,12 @@
-//! The kernel: compares and remembers nothing.
+//! The kernel: compares, and remembers no more than the features that it compares.
 
 use super::config::{Comparison, Operator, ThresholdConfig};
 use crate::{
     anomaly::{Explanation, Severity},
-    detect::{Assessment, Kernel, Score},
+    detect::{
+        Assessment, Kernel, Score,
+        features::{Feature, FeatureSet, FeatureState, FeatureValues, parse},
+    },
     reading::Reading,
     stream::StreamProfile,
 };
@@ -12,21 +15,29 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Threshold {
     rules: Vec<Rule>,
+    inputs: Inputs,
     /// Whether each rule has to hold, and not only one.
     needs_all: bool,
     severity: Severity,
 }
 
+/// What the rules compare, one after the other.
+#[derive(Debug, Clone)]
+enum Inputs {
+    /// Measures as they are, by their index. Most rules ask for nothing else, and need no memory.
+    Measures(Vec<usize>),
+    Features(Box<FeatureSet>),
+}
+
 #[derive(Debug, Clone)]
 struct Rule {
-    index: usize,
     name: String,
     unit: String,
     op: Operator,
     value: f64,
 }
 
-/// The rule that speaks for the reading: the first that holds, else the first whose measure is there.
+/// The rule that speaks for the reading: the first that holds, else the first whose value is there.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ThresholdEvidence {
     rule: u32,
@@ -35,30 +46,53 @@ pub struct ThresholdEvidence {
 }
 
 impl Threshold {
-    /// The kernel of a configuration that is valid under the profile; a measure that the profile lacks is the error.
+    /// The kernel of a configuration that is valid under the profile; a measure or feature that the profile lacks is the
+    /// error.
     ///
     /// # Errors
-    /// The name of the measure.
+    /// Its name.
     pub fn try_new(config: &ThresholdConfig, profile: &StreamProfile) -> Result<Self, String> {
-        let rule = |Comparison { measure, op, value }: &Comparison| {
-            let index = profile.measure_index(measure).ok_or_else(|| measure.clone())?;
-            let unit = profile.measures[index].unit.clone();
-            Ok(Rule { index, name: measure.clone(), unit, op: *op, value: *value })
-        };
         let needs_all = config.any.is_empty();
-        let rules = if needs_all { &config.all } else { &config.any };
-        Ok(Self { rules: rules.iter().map(rule).collect::<Result<_, String>>()?, needs_all, severity: config.severity })
+        let texts = || config.comparisons().map(|comparison| comparison.measure.as_str());
+        let features = FeatureSet::try_new(texts(), profile)?;
+        let rule = |(at, Comparison { measure, op, value }): (usize, &Comparison)| {
+            let (_, unit) = features.text_and_unit(at);
+            Rule { name: measure.clone(), unit: unit.to_owned(), op: *op, value: *value }
+        };
+        let rules = config.comparisons().enumerate().map(rule).collect();
+        let plain = |text| match parse(text, profile) {
+            Ok(Feature::Value(measure)) => Some(measure),
+            _ => None,
+        };
+        let inputs = match texts().map(plain).collect::<Option<Vec<usize>>>() {
+            Some(measures) => Inputs::Measures(measures),
+            None => Inputs::Features(Box::new(features)),
+        };
+        Ok(Self { rules, inputs, needs_all, severity: config.severity })
+    }
+
+    /// Whether it remembers anything of a device.
+    pub(in crate::detect) const fn looks_back(&self) -> bool {
+        matches!(self.inputs, Inputs::Features(_))
     }
 }
 
 impl Kernel for Threshold {
-    type State = ();
+    type State = FeatureState;
     type Evidence = ThresholdEvidence;
 
-    fn assess(&self, (): &mut (), reading: &Reading) -> Assessment<ThresholdEvidence> {
+    fn assess(&self, state: &mut FeatureState, reading: &Reading) -> Assessment<ThresholdEvidence> {
+        let features: Option<FeatureValues> = match &self.inputs {
+            Inputs::Measures(_) => None,
+            Inputs::Features(set) => set.take(state, reading),
+        };
+        let value = |at: usize| match &self.inputs {
+            Inputs::Measures(measures) => reading.measures.get(measures[at]).copied().flatten(),
+            Inputs::Features(_) => features.as_ref()?.get(at).copied().filter(|value| !value.is_nan()),
+        };
         let (mut seen, mut spoken, mut missing, mut failed) = (None, None, false, false);
         for (at, rule) in self.rules.iter().enumerate() {
-            let Some(observed) = reading.measures.get(rule.index).copied().flatten() else {
+            let Some(observed) = value(at) else {
                 missing = true;
                 continue;
             };
