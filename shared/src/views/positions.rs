@@ -107,7 +107,7 @@ pub enum MoveOutcome {
         /// When the owner was seen last.
         seen_at: DateTime<Utc>,
     },
-    /// A partition is not where it was any more; nothing changed.
+    /// A partition that nobody works on is not where it was any more; nothing changed.
     Elsewhere {
         /// Which one.
         partition: PartitionId,

@@ -10,6 +10,7 @@ use super::{
     cluster::Cluster,
     ledger::{Producer, ends_well},
     member::Member,
+    topic::read_topic,
 };
 use crate::{process::wait_until, rounds::rounds};
 
@@ -30,20 +31,19 @@ impl Operator<'_> {
     }
 
     /// Why a verb cannot be done.
-    pub fn is_refused(&self, verb: &str, partition: u32) -> String {
-        let refused = tokio::task::block_in_place(|| {
-            self.0.command(&self.arguments(verb, &partition.to_string())).output().unwrap()
-        });
+    pub fn is_refused(&self, verb: &str, partition: u32, more: &[&str]) -> String {
+        let partition = partition.to_string();
+        let args = [&self.arguments(verb, &partition)[..], more].concat();
+        let refused = tokio::task::block_in_place(|| self.0.command(&args).output().unwrap());
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(1), "{said}");
         said
     }
 
     /// Does it. A member that looks at its stopped partition right now is in the way for a moment.
-    pub async fn does(&self, verb: &str, partition: u32) {
+    pub async fn does(&self, verb: &str, partition: u32, more: &[&str]) {
         let partition = partition.to_string();
-        let mut args = self.arguments(verb, &partition);
-        args.extend(["--yes", "--reason", "a test"]);
+        let args = [&self.arguments(verb, &partition)[..], &["--yes", "--reason", "a test"], more].concat();
         wait_until("the verb is done", async || {
             let output = tokio::task::block_in_place(|| self.0.command(&args).output().unwrap());
             let said = String::from_utf8_lossy(&output.stderr);
@@ -53,8 +53,8 @@ impl Operator<'_> {
         .await;
     }
 
-    fn arguments<'b>(&'b self, verb: &'b str, partition: &'b str) -> Vec<&'b str> {
-        ["speed", verb, "--stream", self.0.stream(), "--partition", partition].to_vec()
+    fn arguments<'b>(&'b self, verb: &'b str, partition: &'b str) -> [&'b str; 6] {
+        ["speed", verb, "--stream", self.0.stream(), "--partition", partition]
     }
 }
 
@@ -78,7 +78,7 @@ async fn retention_that_passed_the_members_costs_what_it_took_and_no_more() {
     let operator = Operator(&cluster);
     let mut members = vec![cluster.start_member()];
     let mut gaps = 0;
-    for round in 0..rounds(2, 10) {
+    for round in 0..rounds(2, 6) {
         lake_grows(&cluster).await;
         let kept = held(&cluster).await;
         lake_grows(&cluster).await;
@@ -98,11 +98,11 @@ async fn retention_that_passed_the_members_costs_what_it_took_and_no_more() {
             let lost = format!("the messages of [{}, {low}) are lost", held.closed_to(partition).unwrap());
             let shown = operator.looks_at("skip", partition.partition);
             assert!(shown.contains(&lost), "{shown}");
-            operator.does("skip", partition.partition).await;
+            operator.does("skip", partition.partition, &[]).await;
         }
         gaps += begins.len();
         wait_until("the member goes on by itself", async || cluster.applied().await > sent).await;
-        assert!(operator.is_refused("skip", 0).contains("nothing to skip"));
+        assert!(operator.is_refused("skip", 0, &[]).contains("nothing to skip"));
     }
     let mut ledger = producer.finish().await;
     let changes = cluster.views.position_changes(&cluster.profile.name, 100).await.unwrap();
@@ -120,18 +120,20 @@ async fn a_lake_older_than_what_batch_published_is_filled_from_the_log_after_a_r
     let producer = Producer::start(&cluster, 21);
     let operator = Operator(&cluster);
     let mut members = vec![cluster.start_member(), cluster.start_member()];
-    for _ in 0..rounds(1, 10) {
+    for _ in 0..rounds(1, 6) {
         lake_grows(&cluster).await;
         let kept = held(&cluster).await;
         lake_grows(&cluster).await;
         cluster.run(&["batch", "rollup", "--stream", cluster.stream()]);
+        let refused = operator.is_refused("rewind", 1, &["--to", "0", "--yes"]);
+        assert!(refused.contains("has an owner"), "a partition was moved under its member: {refused}");
         members.drain(..).for_each(Member::kill);
         set_back(&cluster, kept.version.unwrap()).await;
         members.extend([cluster.start_member(), cluster.start_member()]);
         all_are_stopped(&cluster, &["lake_below_boundary"]).await;
         let shown = operator.looks_at("rewind", 1);
         assert!(shown.contains("all published windows go"), "{shown}");
-        operator.does("rewind", 1).await;
+        operator.does("rewind", 1, &[]).await;
         let stopped = |status: &Value| {
             let partitions = status["partitions"].as_array().unwrap();
             partitions.iter().filter(|partition| !partition["stop"].is_null()).count()
@@ -151,5 +153,31 @@ async fn a_lake_older_than_what_batch_published_is_filled_from_the_log_after_a_r
         .map(|change| change.partition)
         .collect();
     assert_eq!(changed.len(), 3);
+    ends_well(&cluster, ledger, members).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rewind_judges_again_and_sends_nothing_again_unless_it_is_asked_to() {
+    let cluster = Cluster::new(3).await;
+    let producer = Producer::start(&cluster, 22);
+    let operator = Operator(&cluster);
+    let mut members = vec![cluster.start_member()];
+    wait_until("readings come through", async || cluster.applied().await > 3_000).await;
+    let ledger = producer.finish().await;
+    cluster.applied_everything().await;
+    let first = cluster.partitions().await.remove(0);
+    let of_the_first = cluster.views.anomalies_of(&first).await.unwrap();
+    assert!(!of_the_first.is_empty(), "there is nothing to send again");
+    let mut expected = read_topic(&cluster.log, &cluster.profile.anomalies_topic).await.len();
+    for resend in [&["--to", "0"][..], &["--to", "0", "--resend"]] {
+        members.drain(..).for_each(|member| tokio::task::block_in_place(|| member.stop()));
+        operator.does("rewind", first.partition, resend).await;
+        assert_eq!(cluster.views.anomalies_of(&first).await.unwrap(), [], "what is judged again has to go first");
+        members.push(cluster.start_member());
+        cluster.applied_everything().await;
+        assert_eq!(cluster.views.anomalies_of(&first).await.unwrap(), of_the_first);
+        expected += if resend.contains(&"--resend") { of_the_first.len() } else { 0 };
+        assert_eq!(read_topic(&cluster.log, &cluster.profile.anomalies_topic).await.len(), expected, "{resend:?}");
+    }
     ends_well(&cluster, ledger, members).await;
 }

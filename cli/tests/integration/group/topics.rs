@@ -17,7 +17,7 @@ async fn a_topic_that_is_made_again_stops_its_partitions_until_an_operator_adopt
     cluster.applied_everything().await;
     // What the lake does not hold is lost with its topic.
     wait_until("the lake holds everything", async || cluster.closed().await == first.len() as u64).await;
-    assert!(Operator(&cluster).is_refused("adopt", 0).contains("nothing to adopt"));
+    assert!(Operator(&cluster).is_refused("adopt", 0, &[]).contains("nothing to adopt"));
 
     cluster.make_topic_again().await;
     let producer = Producer::start(&cluster, 14);
@@ -32,16 +32,16 @@ async fn a_topic_that_is_made_again_stops_its_partitions_until_an_operator_adopt
         "messages of the new topic were taken for those of the old"
     );
     let operator = Operator(&cluster);
-    assert!(operator.is_refused("rewind", 0).contains("another reason"));
+    assert!(operator.is_refused("rewind", 0, &[]).contains("another reason"));
     let shown = operator.looks_at("adopt", 0);
     assert!(shown.contains("is read as generation 2, from its first message on"), "{shown}");
-    operator.does("adopt", 0).await;
+    operator.does("adopt", 0, &[]).await;
     tokio::task::block_in_place(|| member.stop());
 
     let member = cluster.start_member();
     let sent = first.len() as u64 + producer.count();
     wait_until("the readings of both topics are there", async || cluster.applied().await > sent).await;
-    assert!(operator.is_refused("adopt", 1).contains("nothing to adopt"));
+    assert!(operator.is_refused("adopt", 1, &[]).contains("nothing to adopt"));
     let changes = operator.status()["changes"].clone();
     assert_eq!(changes.as_array().unwrap().len(), 3, "one a partition: {changes}");
     let second = producer.finish().await;

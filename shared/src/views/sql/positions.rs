@@ -34,11 +34,12 @@ impl<D: Database> PositionViews for SqlViews<D> {
         for change in moves {
             let partition = &change.partition;
             // The first statement takes the row: an owner's transaction is before it or after it.
-            if !set_position(tx, change).await? {
-                return Ok(MoveOutcome::Elsewhere { partition: partition.clone() });
-            }
+            let is_there = set_position(tx, change).await?;
             if let Some(seen_at) = live_owner(tx, partition, audit).await? {
                 return Ok(MoveOutcome::LiveOwner { partition: partition.clone(), seen_at });
+            }
+            if !is_there {
+                return Ok(MoveOutcome::Elsewhere { partition: partition.clone() });
             }
             put_out_of_office(tx, partition).await?;
             outbox::take_back(tx, change).await?;

@@ -164,6 +164,7 @@ pub async fn a_partition_that_somebody_works_on_is_not_moved(subject: &Subject) 
     assert_eq!(subject.views.position_changes(&household(), 10).await.unwrap(), []);
     assert_eq!(subject.views.owner_seen_at(&partition(0)).await.unwrap(), Some(subject.now));
     member.apply(9, Effects::default()).await;
+    assert_eq!(move_at(0).await, refused, "an owner at work is told of as a position that moved");
 
     let gone = [movement(&partition(0), 9, 4)];
     let by = audit(subject, 60);
