@@ -2,7 +2,8 @@
 //!
 //! A [`cluster`] has its own topic, group, schema and lake, and each [`member`] is a process; the [`ledger`] is what the
 //! producer knows, and what lake, views and the topic of anomalies are held against after every test. A test that stops a
-//! server has one of its own ([`servers`]). Each test does its faults a few times; in a soak it goes on ([`rounds`](crate::rounds)).
+//! server has one of its own ([`servers`]). Each fault befalls one stream a few times; in a soak it befalls all of them, and
+//! one of them many times ([`trials`]). What a cluster made goes with it ([`leftovers`]).
 
 mod backups;
 mod clock;
