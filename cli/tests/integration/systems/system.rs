@@ -36,7 +36,7 @@ pub struct System {
 pub struct Played {
     pub found: Found,
     pub api: Api,
-    _cluster: Cluster,
+    pub _cluster: Cluster,
 }
 
 impl System {
