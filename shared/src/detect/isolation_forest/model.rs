@@ -130,7 +130,8 @@ impl IsolationForestModel {
         require(!self.trees.is_empty() && self.trees.len() <= MAX_TREES as usize, "number of trees")?;
         require((2..=1 << MAX_HEIGHT).contains(&self.sample_size), "sample size")?;
         let [minor, warning, critical] = self.alarm_paths;
-        require(minor.is_finite() && warning <= minor && critical <= warning, "alarm paths")?;
+        let in_order = critical <= warning && warning <= minor;
+        require(in_order && self.alarm_paths.iter().all(|path| path.is_finite()), "alarm paths")?;
         let scales = |scale: &FeatureScale| scale.spread > 0.0 && (scale.median + scale.spread).is_finite();
         require(self.features.iter().all(scales), "scale of a feature")?;
         let leaves = 1_usize << self.height;
