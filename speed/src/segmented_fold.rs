@@ -1,10 +1,10 @@
 //! The partition's fold over segments: it opens each with the pins of its cut, and runs off the async threads.
 
-use bytes::Bytes;
 use kilowatch_shared::{
     anomaly::Findings,
     checkpoint::PinsId,
     detect::fold::{FoldError, Folded, ModelSet, PartitionFold},
+    lake::SavedState,
     log::LogRecord,
     position::{Offset, PartitionId},
     reading::LakeReading,
@@ -92,12 +92,14 @@ impl SegmentedFold {
         self.fold.replay(reading)
     }
 
-    /// The state as bytes; `None`, and a warning, if it cannot be written: a restart then replays more of the log.
-    pub(crate) fn save(&self) -> Option<Bytes> {
-        self.fold
+    /// The state at `at`, which is a cut; `None`, and a warning, if it cannot be written: a restart then replays more of
+    /// the log.
+    pub(crate) fn save(&self, at: Offset, cuts: &CutLine) -> Option<SavedState> {
+        let saved = self
+            .fold
             .save()
-            .inspect_err(|error| tracing::warn!(partition = %self.partition, %error, "detector state was not saved"))
-            .ok()
+            .inspect_err(|error| tracing::warn!(partition = %self.partition, %error, "detector state was not saved"));
+        Some(SavedState { offset: at, cuts: cuts.pin_changes_below(at), state: saved.ok()? })
     }
 }
 

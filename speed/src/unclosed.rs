@@ -1,6 +1,6 @@
 //! Rows on their way to the lake: one segment after another, within a memory cap.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
 use kilowatch_shared::{
     checkpoint::OffsetSpan,
@@ -84,6 +84,17 @@ pub struct Unclosed {
 struct SealedSegment {
     to: Offset,
     rows: Option<Rows>,
+    messages: usize,
+    bytes: usize,
+}
+
+/// How much goes to the lake in one close.
+#[derive(Debug, Clone, Copy)]
+pub struct CloseLimit {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes that are not in memory yet, because they are read from the log again.
+    pub bytes: usize,
 }
 
 /// A run of sealed segments to be closed at once.
@@ -130,30 +141,28 @@ impl Unclosed {
         let begins = self.sealed.back().map_or(self.from, |segment| segment.to);
         if to > begins {
             let rows = self.open.replace(Rows::default());
-            self.sealed.push_back(SealedSegment { to, rows });
-            self.open_messages = 0;
-            self.open_bytes = 0;
+            let (messages, bytes) = (mem::take(&mut self.open_messages), mem::take(&mut self.open_bytes));
+            self.sealed.push_back(SealedSegment { to, rows, messages, bytes });
         }
     }
 
-    /// Takes the oldest sealed segments, as many as fit into `max_rows` and end at or below `before`, at least one.
-    /// Dropped ones come one at a time.
-    pub fn take_closable(&mut self, max_rows: usize, before: Option<Offset>) -> Option<Closable> {
-        let SealedSegment { mut to, mut rows } = self.sealed.pop_front()?;
-        while let (Some(gathered), Some(next)) = (&mut rows, self.sealed.front_mut()) {
-            if before.is_some_and(|before| next.to > before) {
-                break;
-            }
-            let fits = next.rows.as_ref().is_some_and(|more| gathered.len() + more.len() <= max_rows);
-            let Some(more) = next.rows.take_if(|_| fits) else { break };
-            gathered.append(more);
-            to = next.to;
-            self.sealed.pop_front();
+    /// Takes the oldest sealed segments, as many as the limit allows and end at or below `before`, at least one. Those
+    /// in memory and those that were dropped do not go together.
+    pub fn take_closable(&mut self, limit: CloseLimit, before: Option<Offset>) -> Option<Closable> {
+        let mut taken = self.sealed.pop_front()?;
+        let fits = |taken: &SealedSegment, next: &SealedSegment| {
+            before.is_none_or(|before| next.to <= before)
+                && taken.rows.is_some() == next.rows.is_some()
+                && taken.messages + next.messages <= limit.messages
+                && (taken.rows.is_some() || taken.bytes + next.bytes <= limit.bytes)
+        };
+        while let Some(next) = self.sealed.pop_front_if(|next| fits(&taken, next)) {
+            taken.append(next);
         }
-        self.kept_bytes -= rows.as_ref().map_or(0, Rows::bytes);
-        let span = OffsetSpan { from: self.from, to };
-        self.from = to;
-        Some(Closable { span, rows })
+        self.kept_bytes -= taken.rows.as_ref().map_or(0, Rows::bytes);
+        let span = OffsetSpan { from: self.from, to: taken.to };
+        self.from = taken.to;
+        Some(Closable { span, rows: taken.rows })
     }
 
     /// Segments that end at a cut and are not on their way yet.
@@ -181,6 +190,18 @@ impl Unclosed {
     }
 }
 
+impl SealedSegment {
+    /// Adds the segment that follows.
+    fn append(&mut self, next: Self) {
+        self.to = next.to;
+        self.messages += next.messages;
+        self.bytes += next.bytes;
+        if let (Some(rows), Some(more)) = (&mut self.rows, next.rows) {
+            rows.append(more);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
@@ -203,13 +224,33 @@ mod tests {
         rows
     }
 
-    fn cap_for(messages: u64) -> usize {
+    fn bytes_of(messages: u64) -> usize {
         rows(0..messages).bytes()
+    }
+
+    /// Room for everything.
+    const ALL: CloseLimit = CloseLimit { messages: usize::MAX, bytes: usize::MAX };
+
+    /// Where the parts begin and end, and how many rows are in memory.
+    fn parts(unclosed: &mut Unclosed, limit: CloseLimit) -> Vec<(u64, u64, Option<usize>)> {
+        std::iter::from_fn(|| unclosed.take_closable(limit, None))
+            .map(|part| (part.span.from.get(), part.span.to.get(), part.rows.map(|rows| rows.len())))
+            .collect()
+    }
+
+    /// Segments of ten messages each.
+    fn segments_of_ten(count: u64, cap_bytes: usize) -> Unclosed {
+        let mut unclosed = Unclosed::new(Offset::ZERO, cap_bytes);
+        for step in 0..count {
+            unclosed.extend(rows(step * 10..step * 10 + 10), 10);
+            unclosed.seal(Offset::new(step * 10 + 10));
+        }
+        unclosed
     }
 
     #[test]
     fn a_segment_over_the_cap_is_dropped_whole_and_the_ones_before_and_after_it_are_kept() {
-        let mut unclosed = Unclosed::new(Offset::ZERO, cap_for(5));
+        let mut unclosed = Unclosed::new(Offset::ZERO, bytes_of(5));
         unclosed.extend(rows(0..2), 2);
         unclosed.seal(Offset::new(2));
         unclosed.extend(rows(2..4), 2);
@@ -218,35 +259,33 @@ mod tests {
         unclosed.seal(Offset::new(9));
         unclosed.extend(rows(9..12), 3);
         unclosed.seal(Offset::new(12));
-
-        let taken: Vec<(u64, u64, Option<usize>)> = std::iter::from_fn(|| unclosed.take_closable(100, None))
-            .map(|part| (part.span.from.get(), part.span.to.get(), part.rows.map(|rows| rows.len())))
-            .collect();
-        assert_eq!(taken, [(0, 2, Some(2)), (2, 9, None), (9, 12, Some(3))]);
+        assert_eq!(parts(&mut unclosed, ALL), [(0, 2, Some(2)), (2, 9, None), (9, 12, Some(3))]);
         assert_eq!(unclosed.kept_bytes, 0);
     }
 
     #[test]
-    fn segments_go_together_as_far_as_the_row_limit_allows() {
-        let mut unclosed = Unclosed::new(Offset::ZERO, usize::MAX);
-        for step in 0..4 {
-            unclosed.extend(rows(step * 10..step * 10 + 10), 10);
-            unclosed.seal(Offset::new(step * 10 + 10));
-        }
-        let ends: Vec<u64> =
-            std::iter::from_fn(|| unclosed.take_closable(25, None)).map(|part| part.span.to.get()).collect();
-        assert_eq!(ends, [20, 40]);
+    fn segments_go_together_as_far_as_the_limit_of_messages_allows() {
+        let limit = CloseLimit { messages: 25, ..ALL };
+        assert_eq!(parts(&mut segments_of_ten(4, usize::MAX), limit), [(0, 20, Some(20)), (20, 40, Some(20))]);
+    }
+
+    #[test]
+    fn dropped_segments_are_read_again_together_as_far_as_messages_and_bytes_allow() {
+        let dropped = || segments_of_ten(4, 0);
+        assert_eq!(parts(&mut dropped(), ALL), [(0, 40, None)]);
+        let of_messages = CloseLimit { messages: 25, ..ALL };
+        assert_eq!(parts(&mut dropped(), of_messages), [(0, 20, None), (20, 40, None)]);
+        let of_bytes = CloseLimit { bytes: bytes_of(35), ..ALL };
+        assert_eq!(parts(&mut dropped(), of_bytes), [(0, 30, None), (30, 40, None)]);
+        let less_than_one = CloseLimit { bytes: 1, ..ALL };
+        assert_eq!(parts(&mut dropped(), less_than_one).len(), 4);
     }
 
     #[test]
     fn segments_of_other_columns_do_not_go_together() {
-        let mut unclosed = Unclosed::new(Offset::ZERO, usize::MAX);
-        for step in 0..3 {
-            unclosed.extend(rows(step * 10..step * 10 + 10), 10);
-            unclosed.seal(Offset::new(step * 10 + 10));
-        }
-        let first = unclosed.take_closable(100, Some(Offset::new(20))).unwrap();
+        let mut unclosed = segments_of_ten(3, usize::MAX);
+        let first = unclosed.take_closable(ALL, Some(Offset::new(20))).unwrap();
         assert_eq!(first.span.to, Offset::new(20));
-        assert_eq!(unclosed.take_closable(100, None).unwrap().span.to, Offset::new(30));
+        assert_eq!(unclosed.take_closable(ALL, None).unwrap().span.to, Offset::new(30));
     }
 }

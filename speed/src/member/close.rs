@@ -19,7 +19,7 @@ use super::{
 use crate::{
     cut_line::{CutLine, same_columns},
     error::StepError,
-    unclosed::Rows,
+    unclosed::{CloseLimit, Rows},
 };
 
 /// What one partition wants closed.
@@ -159,7 +159,13 @@ impl Close {
                 let span = OffsetSpan { from: closed.max(part.span.from), to: part.span.to };
                 let rebuild = Rebuild { doors: &self.doors, partition: &part.partition, cuts: &part.cuts };
                 match rebuild.rows(span).await {
-                    Ok(rows) => part.rows = Some(rows),
+                    Ok((rows, state)) => {
+                        part.rows = Some(rows);
+                        // The next close that has to read again begins there, and not where the lake went away.
+                        if let Some(state) = state {
+                            self.doors.lake.save_state(&part.partition, &state).await?;
+                        }
+                    }
                     // Whether the partition can go on at all is decided by its next check.
                     Err(error @ (StepError::CannotJudge { .. } | StepError::Log(LogError::OutOfRange { .. }))) => {
                         self.drop_part(at, error.to_string());
@@ -282,7 +288,8 @@ impl PartitionWorker {
         }
         let begins = running.unclosed.begins();
         let other_columns = running.cuts.next_other_columns(begins);
-        let closable = running.unclosed.take_closable(self.config.segment_rows, other_columns)?;
+        let limit = CloseLimit { messages: self.config.segment_rows, bytes: self.config.segment_bytes };
+        let closable = running.unclosed.take_closable(limit, other_columns)?;
         let bytes = closable.rows.as_ref().map_or(0, Rows::bytes);
         running.closing = Some(OnItsWay { to: closable.span.to, bytes });
         let mut cuts = running.cuts.clone();

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use kilowatch_shared::{
     checkpoint::{Cut, OffsetSpan, OwnerToken},
-    lake::SavedState,
     log::{Fetched, LogError},
     position::Offset,
     views::{ApplyOutcome, Effects},
@@ -19,7 +18,7 @@ use crate::{
     error::StepError,
     log_times::LogTimes,
     open_batch::{OpenBatch, SealedBatch},
-    segmented_fold::{SegmentedFold, absorb},
+    segmented_fold::absorb,
     unclosed::Rows,
 };
 
@@ -222,9 +221,8 @@ impl Running {
 
     /// Notes the state at A, which is a cut, for the next close.
     pub(super) fn keep_state(&mut self) {
-        if let Some(state) = self.fold.as_ref().and_then(SegmentedFold::save) {
-            let cuts = self.cuts.pin_changes_below(self.applied);
-            self.state = Some(SavedState { offset: self.applied, cuts, state });
+        if let Some(state) = self.fold.as_ref().and_then(|fold| fold.save(self.applied, &self.cuts)) {
+            self.state = Some(state);
             self.cuts_since_state = 0;
         }
     }

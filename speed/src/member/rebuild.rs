@@ -68,13 +68,14 @@ impl Rebuild<'_> {
         self.fold_log(fold, (), OffsetSpan { from: from.max(in_lake.to), to: at }).await.map(|(fold, ())| fold)
     }
 
-    /// The rows of a span that was folded before.
-    pub(super) async fn rows(&self, span: OffsetSpan) -> Result<Rows, StepError> {
+    /// The rows of a span that was folded before, and the state at its end, which is a cut.
+    pub(super) async fn rows(&self, span: OffsetSpan) -> Result<(Rows, Option<SavedState>), StepError> {
         if span.is_empty() {
-            return Ok(Rows::default());
+            return Ok((Rows::default(), None));
         }
         let fold = self.fold_at(span.from).await?;
-        Ok(self.fold_log(fold, Rows::default(), span).await?.1)
+        let (fold, rows) = self.fold_log(fold, Rows::default(), span).await?;
+        Ok((rows, fold.save(span.to, self.cuts)))
     }
 
     /// Folds the log's messages of `span` into `sink`.

@@ -3,7 +3,7 @@
 
 use kilowatch_shared::{
     checkpoint::OffsetSpan,
-    lake::{CommitOutcome, LakeTable, SavedState, Segment},
+    lake::{CommitOutcome, LakeTable, Segment},
     position::PartitionId,
     reading::ReadingColumns,
     retry::Backoff,
@@ -78,9 +78,8 @@ async fn close_gap(
     fold: &SegmentedFold,
 ) -> Result<(), PositionError> {
     let Known { cuts, .. } = Known::read(doors, partition).await?;
-    if let Some(state) = fold.save() {
-        let saved = SavedState { offset: gap.to, cuts: cuts.pin_changes_below(gap.to), state };
-        doors.lake.save_state(partition, &saved).await?;
+    if let Some(state) = fold.save(gap.to, &cuts) {
+        doors.lake.save_state(partition, &state).await?;
     }
     let profile = &cuts.at_or_below(gap.from).pin_set.pins.profile;
     let append = || async {

@@ -66,6 +66,39 @@ async fn a_lake_that_hangs_keeps_no_more_rows_in_memory_than_the_cap_allows_and_
     bench.assert_lake_holds(usize::try_from(produced).unwrap());
 }
 
+#[tokio::test]
+async fn what_memory_dropped_while_the_lake_was_away_is_read_from_the_log_once_more_however_long_that_was() {
+    let bench = Bench::new(1).await;
+    let log = Arc::new(WatchedLog::new(bench.log.clone()));
+    let config = SpeedConfig {
+        window_ms: 50,
+        segment_ms: 100,
+        unclosed_bytes: 1_024,
+        refresh_ms: 100,
+        // No state is saved by the way, as it is not while the lake is away.
+        state_every_cuts: 1_000,
+        ..SpeedConfig::default()
+    };
+    let run = bench.run_over(log.clone(), config);
+    bench.produce(100).await;
+    wait_until("the lake holds 100 messages", async || bench.closed().await == 100).await;
+    bench.away_lake.hang(true);
+    let mut produced = 100;
+    wait_until("many cuts wait", async || {
+        bench.produce(100).await;
+        produced += 100;
+        wait_until("detection goes on", async || bench.applied().await == produced).await;
+        run.layer.status().partitions[0].unclosed_cuts > 20
+    })
+    .await;
+    bench.away_lake.hang(false);
+    wait_until("the lake has caught up", async || bench.closed().await == produced).await;
+    run.stop().await;
+    let read = log.delivered();
+    assert!(read <= 3 * produced, "{produced} messages were read {read} times");
+    bench.assert_lake_holds(usize::try_from(produced).unwrap());
+}
+
 /// Of the partition that keeps most.
 fn most_unclosed_bytes(run: &Run) -> usize {
     run.layer.status().partitions.iter().map(|partition| partition.unclosed_bytes).max().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! A log of one partition that takes note of how far it was read.
+//! A log of one partition that takes note of how far it was read, and how much.
 
 use std::{
     sync::{
@@ -20,17 +20,23 @@ use kilowatch_shared::{
 pub struct WatchedLog {
     inner: Arc<MemoryLog>,
     furthest: AtomicU64,
+    delivered: AtomicU64,
     rounds: AtomicU64,
 }
 
 impl WatchedLog {
     pub fn new(inner: Arc<MemoryLog>) -> Self {
-        Self { inner, furthest: AtomicU64::new(0), rounds: AtomicU64::new(0) }
+        Self { inner, furthest: AtomicU64::new(0), delivered: AtomicU64::new(0), rounds: AtomicU64::new(0) }
     }
 
     /// The first offset that was not read yet.
     pub fn furthest(&self) -> u64 {
         self.furthest.load(Ordering::SeqCst)
+    }
+
+    /// How many messages were read, each as often as it was read.
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::SeqCst)
     }
 
     /// How often the layer asked whether the log is there, as it does at every refresh.
@@ -67,6 +73,7 @@ impl Log for WatchedLog {
     ) -> Result<Fetched, LogError> {
         let fetched = self.inner.read(partition, from, limit, wait).await?;
         self.furthest.fetch_max(fetched.next.get(), Ordering::SeqCst);
+        self.delivered.fetch_add(fetched.records.len() as u64, Ordering::SeqCst);
         Ok(fetched)
     }
 

@@ -106,6 +106,15 @@ async fn not_ready(members: &[Member], why: &str) {
 
 async fn ready(members: &[Member]) {
     for member in members {
-        wait_until("a member is ready again", async || member.problems().await.is_none()).await;
+        let mut seen = None;
+        wait_until("a member is ready again", async || {
+            let problems = member.problems().await;
+            if problems != seen {
+                println!("not ready yet: {problems:?}");
+                seen.clone_from(&problems);
+            }
+            problems.is_none()
+        })
+        .await;
     }
 }
