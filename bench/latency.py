@@ -2,7 +2,7 @@
 """From the moment a reading is made to the moment the API shows the anomaly in it, at 1,000 readings a second on an idle machine.
 
 Called by bench/speed inside `dev/services run`: simulator -> Kafka -> speed (micro-batches of 50 ms) -> PostgreSQL -> serve. The
-simulator stamps each reading with the millisecond in which it makes it and sends twenty times a second, so a reading waits for its
+simulator stamps each reading with the millisecond in which it makes it and sends fifty times a second, so a reading waits for its
 own burst as well. The API is asked again and again for the newest anomalies; one that is new has become visible while the question
 was on its way, and its age is counted to the answer.
 """

@@ -20,8 +20,9 @@ use crate::exit;
 /// Messages of one append at full speed: large enough for one transaction to pay, small enough to stop at once.
 const FULL_SPEED_BATCH: u64 = 5_000;
 
-/// Up to twenty appends a second: a rate of thousands must not mean thousands of transactions.
-const SHORTEST_TICK_SECS: f64 = 0.05;
+/// Up to fifty appends a second: a rate of thousands must not mean thousands of transactions, and a reading must not wait
+/// for long until the simulator sends it.
+const SHORTEST_TICK_SECS: f64 = 0.02;
 
 /// Where a producer writes.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ pub async fn produce(
             tokio::select! { _ = ticker.tick() => {}, () = stop.cancelled() => break }
         }
         ticks += 1;
-        // What is due by this tick, so that a rate that is no multiple of twenty is met as well.
+        // What is due by this tick, so that a rate that is no multiple of fifty is met as well.
         let due = match (plan.rate, tick_secs) {
             (Some(rate), Some(tick_secs)) => (rate * tick_secs * ticks as f64).round() as u64,
             _ => sent.saturating_add(FULL_SPEED_BATCH),
