@@ -1,10 +1,22 @@
 //! When which job runs.
 
+use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{ScheduledJob, parse_cron};
 
-/// Cron expressions (minute, hour, day of month, month, day of week) in UTC; an empty one never runs its job.
+/// What becomes of a time that passed while nobody could run its job: the process was away, or busy with another job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Misfire {
+    /// It is made up for, once however many times passed.
+    #[default]
+    Once,
+    /// The job waits for its next time.
+    Skip,
+}
+
+/// Cron expressions (minute, hour, day of month, month, day of week); an empty one never runs its job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleConfig {
@@ -17,6 +29,12 @@ pub struct ScheduleConfig {
     /// Trains every model that the stream declares. Default `30 2 * * *`, nightly.
     /// Variable `KILOWATCH_SCHEDULE__TRAIN`.
     pub train: String,
+    /// Time zone of the expressions by its IANA name, as `Europe/Paris`. A time that a change to summer time leaves out is
+    /// made up for right after it, one that occurs twice counts once. Default `UTC`. Variable `KILOWATCH_SCHEDULE__TIMEZONE`.
+    pub timezone: String,
+    /// What becomes of a time that passed while nobody could run its job: `once` makes up for it once, `skip` waits for
+    /// the next one. Default `once`. Variable `KILOWATCH_SCHEDULE__MISFIRE`.
+    pub misfire: Misfire,
     /// Seed of the trainings: the same history gives the same models. Default 42.
     /// Variable `KILOWATCH_SCHEDULE__TRAIN_SEED`.
     pub train_seed: u64,
@@ -28,6 +46,8 @@ impl Default for ScheduleConfig {
             rollup: "* * * * *".to_owned(),
             forecast: "5 * * * *".to_owned(),
             train: "30 2 * * *".to_owned(),
+            timezone: "UTC".to_owned(),
+            misfire: Misfire::default(),
             train_seed: 42,
         }
     }
@@ -44,9 +64,17 @@ impl ScheduleConfig {
         }
     }
 
+    /// The time zone of the expressions, if there is one of that name.
+    pub(super) fn zone(&self) -> Option<Tz> {
+        self.timezone.parse().ok()
+    }
+
     /// What is wrong with the configuration, one line a problem.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
+        let zone = self.zone().is_none().then(|| {
+            format!("timezone = {:?}: is no IANA time zone; write one as \"Europe/Paris\" or \"UTC\"", self.timezone)
+        });
         ScheduledJob::ALL
             .into_iter()
             .filter_map(|job| {
@@ -57,6 +85,7 @@ impl ScheduleConfig {
                     "{key} = {cron:?}: {reason}; write minute, hour, day, month and day of week as in \"30 2 * * *\", or \"\" for never"
                 ))
             })
+            .chain(zone)
             .collect()
     }
 }
@@ -82,6 +111,14 @@ mod tests {
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].starts_with("rollup = \"every minute\": "), "{problems:?}");
         assert!(problems[1].starts_with("train = \"61 2 * * *\": "), "{problems:?}");
+    }
+
+    #[test]
+    fn a_time_zone_that_does_not_exist_is_named() {
+        let config = ScheduleConfig { timezone: "Europe/Atlantis".to_owned(), ..ScheduleConfig::default() };
+        let problems = config.problems();
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].starts_with("timezone = \"Europe/Atlantis\": is no IANA time zone"), "{problems:?}");
     }
 
     #[test]

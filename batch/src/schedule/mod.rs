@@ -1,9 +1,11 @@
-//! The jobs that run by themselves: [`ScheduleConfig`] says when, [`Schedule`] which are due, [`run_schedule`] runs them.
+//! The jobs that run by themselves: [`ScheduleConfig`] says when, [`Schedule`] which are due, [`run_schedule`] runs them in
+//! the one process that holds the lease of the stream's schedule (`keeper`).
 
 mod config;
+mod keeper;
 mod plan;
 mod run;
 
-pub use config::ScheduleConfig;
+pub use config::{Misfire, ScheduleConfig};
 pub use plan::{Schedule, ScheduledJob};
 pub use run::run_schedule;

@@ -3,10 +3,11 @@
 use std::str::FromStr;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use chrono_tz::Tz;
 use croner::Cron;
 use kilowatch_shared::retry::RetryHint;
 
-use super::ScheduleConfig;
+use super::{Misfire, ScheduleConfig};
 
 /// A job that the schedule knows, in the order in which due ones run: a forecast wants the newest model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,39 +41,53 @@ const FIRST_RETRY: TimeDelta = TimeDelta::minutes(1);
 /// Longest wait between tries: an outage of a night costs its training an hour and not a day.
 const LONGEST_RETRY: TimeDelta = TimeDelta::hours(1);
 
+/// A job that begins so late was missed.
+const MISSED_AFTER: TimeDelta = TimeDelta::minutes(1);
+
 /// A job and when it runs.
 #[derive(Debug, Clone)]
 struct Entry {
     job: ScheduledJob,
-    cron: Cron,
+    cron: ZonedCron,
     next: Option<DateTime<Utc>>,
     retry: Option<DateTime<Utc>>,
     retries: u32,
+}
+
+/// An expression in its time zone.
+#[derive(Debug, Clone)]
+struct ZonedCron {
+    cron: Cron,
+    zone: Tz,
 }
 
 /// Jobs with the time of their next run.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     entries: Vec<Entry>,
+    misfire: Misfire,
 }
 
 impl Schedule {
-    /// The schedule of a configuration, as of `now`: what lies before is not made up for.
+    /// The schedule of a configuration, as of `now`: what lies before is not made up for, unless [`Self::ran`] tells that a
+    /// job last ran before that.
     ///
     /// # Errors
     /// The configuration's problems, of which [`ScheduleConfig::problems`] tells before.
     pub fn try_new(config: &ScheduleConfig, now: DateTime<Utc>) -> Result<Self, Vec<String>> {
+        let Some(zone) = config.zone() else { return Err(config.problems()) };
         let mut entries = Vec::new();
         for job in ScheduledJob::ALL {
             match parse_cron(config.cron_of(job)) {
                 Ok(Some(cron)) => {
-                    entries.push(Entry { job, next: next_after(&cron, now), cron, retry: None, retries: 0 });
+                    let cron = ZonedCron { cron, zone };
+                    entries.push(Entry { job, next: cron.next_after(now), cron, retry: None, retries: 0 });
                 }
                 Ok(None) => {}
                 Err(_) => return Err(config.problems()),
             }
         }
-        Ok(Self { entries })
+        Ok(Self { entries, misfire: config.misfire })
     }
 
     /// When the next job is due, if ever.
@@ -81,19 +96,35 @@ impl Schedule {
         self.entries.iter().flat_map(|entry| [entry.next, entry.retry]).flatten().min()
     }
 
+    /// Learns that a job last began at `began`, whoever ran it: it is due at its first time after that.
+    pub fn ran(&mut self, job: ScheduledJob, began: DateTime<Utc>) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.job == job) {
+            entry.next = entry.cron.next_after(began);
+        }
+    }
+
     /// The jobs that are due, each once however often it was missed, in the order in which they run. Their next run is
     /// the first one after `now`.
     pub fn take_due(&mut self, now: DateTime<Utc>) -> Vec<ScheduledJob> {
         let mut due = Vec::new();
+        let counts = |at: DateTime<Utc>| self.misfire == Misfire::Once || now - at < MISSED_AFTER;
         for entry in &mut self.entries {
-            if [entry.next, entry.retry].into_iter().flatten().any(|at| at <= now) {
+            let is_due = entry.next.is_some_and(|at| at <= now && counts(at));
+            if is_due || entry.retry.is_some_and(|at| at <= now) {
                 due.push(entry.job);
                 entry.retry = None;
             }
             // Also of a job that is not due: a clock that was set back must not make it wait for the old future.
-            entry.next = next_after(&entry.cron, now);
+            entry.next = entry.cron.next_after(now);
         }
         due
+    }
+
+    /// The next time of a job that began at `began`, if it had passed when the job ended: it takes longer than its interval.
+    #[must_use]
+    pub fn overrun(&self, job: ScheduledJob, began: DateTime<Utc>, ended: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let entry = self.entries.iter().find(|entry| entry.job == job)?;
+        entry.cron.next_after(began).filter(|next| *next < ended)
     }
 
     /// Learns how a due job ended: one that may go through later is due again after 1, 2, 4 .. 60 minutes, or at its next
@@ -123,8 +154,11 @@ pub(super) fn parse_cron(text: &str) -> Result<Option<Cron>, String> {
     Cron::from_str(text).map(Some).map_err(|error| error.to_string())
 }
 
-fn next_after(cron: &Cron, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    cron.find_next_occurrence(&now, false).ok()
+impl ZonedCron {
+    fn next_after(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let local = instant.with_timezone(&self.zone);
+        self.cron.find_next_occurrence(&local, false).ok().map(|next| next.to_utc())
+    }
 }
 
 #[cfg(test)]
@@ -207,6 +241,59 @@ mod tests {
         schedule.ended(ScheduledJob::Rollup, RetryHint::WithBackoff, due);
         assert_eq!(schedule.take_due(at("2007-06-01T02:02:00Z")), [ScheduledJob::Rollup]);
         assert_eq!(schedule.take_due(at("2007-06-01T02:02:30Z")), []);
+    }
+
+    #[test]
+    fn a_schedule_that_skips_what_it_missed_waits_for_the_next_time() {
+        let config = ScheduleConfig { misfire: Misfire::Skip, ..ScheduleConfig::default() };
+        let mut schedule = Schedule::try_new(&config, at("2007-06-01T02:00:00Z")).unwrap();
+        assert_eq!(schedule.take_due(at("2007-06-03T17:20:10Z")), []);
+        assert_eq!(schedule.take_due(at("2007-06-03T17:21:59Z")), [ScheduledJob::Rollup]);
+    }
+
+    #[test]
+    fn a_job_whose_time_passed_since_it_last_ran_is_due_and_one_that_ran_is_not() {
+        let now = at("2007-06-03T17:20:10Z");
+        let mut schedule = schedule("2007-06-03T17:20:10Z");
+        schedule.ran(ScheduledJob::Train, at("2007-06-02T02:30:00Z"));
+        schedule.ran(ScheduledJob::Forecast, at("2007-06-03T17:05:00Z"));
+        assert_eq!(schedule.take_due(now), [ScheduledJob::Train]);
+        assert_eq!(schedule.take_due(now), []);
+    }
+
+    #[test]
+    fn a_job_that_is_still_at_work_at_its_next_time_takes_longer_than_its_interval() {
+        let schedule = schedule("2007-06-01T02:00:00Z");
+        let began = at("2007-06-01T02:01:00Z");
+        assert_eq!(schedule.overrun(ScheduledJob::Rollup, began, at("2007-06-01T02:01:59Z")), None);
+        let next = Some(at("2007-06-01T02:02:00Z"));
+        assert_eq!(schedule.overrun(ScheduledJob::Rollup, began, at("2007-06-01T02:07:30Z")), next);
+    }
+
+    #[test]
+    fn nightly_is_by_the_clock_on_the_wall_also_in_the_nights_when_it_is_changed() {
+        let config = ScheduleConfig {
+            timezone: "Europe/Paris".to_owned(),
+            rollup: String::new(),
+            forecast: String::new(),
+            ..ScheduleConfig::default()
+        };
+        let schedule = Schedule::try_new(&config, at("2026-03-27T12:00:00Z")).unwrap();
+        let nights = |from: &str| {
+            let mut schedule = schedule.clone();
+            schedule.ran(ScheduledJob::Train, at(from));
+            std::array::from_fn(|_| {
+                let next = schedule.next_run().unwrap();
+                assert_eq!(schedule.take_due(next), [ScheduledJob::Train]);
+                next.to_string()
+            })
+        };
+        // At 02:00 it is 03:00: half past two does not exist, the training comes right after.
+        let spring = nights("2026-03-27T12:00:00Z");
+        assert_eq!(spring, ["2026-03-28 01:30:00 UTC", "2026-03-29 01:00:00 UTC", "2026-03-30 00:30:00 UTC"]);
+        // At 03:00 it is 02:00 again: half past two comes twice, the training once.
+        let autumn = nights("2026-10-23T12:00:00Z");
+        assert_eq!(autumn, ["2026-10-24 00:30:00 UTC", "2026-10-25 00:30:00 UTC", "2026-10-26 01:30:00 UTC"]);
     }
 
     #[test]

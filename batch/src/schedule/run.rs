@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use kilowatch_shared::{retry::RetryHint, stream::StreamProfile};
+use chrono::{DateTime, TimeDelta, Utc};
+use kilowatch_shared::{retry::RetryHint, stream::StreamProfile, views::ViewsError};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Schedule, ScheduleConfig, ScheduledJob};
+use super::{
+    Schedule, ScheduleConfig, ScheduledJob,
+    keeper::{Held, LeaseKeeper},
+};
 use crate::{
     BatchDeps, BatchError,
     jobs::{
@@ -22,10 +26,9 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// Shortest sleep, should the clock say again and again that something was due a moment ago.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
 
-/// Runs due jobs for each stream, one at a time, until `stop`. A job that fails is logged and recorded, and the others go
-/// on; one that found the lake or the views away is tried again soon, for all streams. A run that was missed is made up
-/// for once. A job that runs at `stop` is dropped: each leaves what was published
-/// before whole.
+/// Runs due jobs, one at a time, until `stop`, for each stream whose schedule no other process runs. A job that fails is
+/// logged and recorded, and the others go on; one that found the lake or the views away is tried again soon. A job that
+/// runs at `stop`, or when another process took its schedule over, is dropped: each leaves what was published before whole.
 ///
 /// # Errors
 /// The configuration's problems, before anything runs.
@@ -35,24 +38,100 @@ pub async fn run_schedule(
     config: &ScheduleConfig,
     stop: CancellationToken,
 ) -> Result<(), Vec<String>> {
-    let mut schedule = Schedule::try_new(config, deps.clock.now())?;
+    metrics::describe_counter!("kilowatch_schedule_overruns_total", "jobs that were still at work at their next time");
+    let schedule = Schedule::try_new(config, deps.clock.now())?;
+    let keeper = LeaseKeeper::new(deps, profiles.iter().map(|profile| &profile.name));
+    let mut held = keeper.held();
+    let mut streams: Vec<StreamSchedule<'_>> = profiles
+        .iter()
+        .map(|profile| StreamSchedule {
+            profile,
+            schedule: schedule.clone(),
+            held: keeper.held(),
+            knows_history: false,
+        })
+        .collect();
     let run = async {
         loop {
-            let now = deps.clock.now();
-            for job in schedule.take_due(now) {
-                let mut hint = RetryHint::Never;
-                for profile in profiles {
-                    hint = hint.max(run_job(deps, profile, job, config).await);
-                }
-                schedule.ended(job, hint, deps.clock.now());
+            for stream in &mut streams {
+                stream.turn(deps, config).await;
             }
-            let wait = schedule.next_run().map_or(TimeDelta::MAX, |next| next - deps.clock.now());
+            let next = streams.iter().filter_map(StreamSchedule::next_run).min();
+            let wait = next.map_or(TimeDelta::MAX, |next| next - deps.clock.now());
             let wait = wait.to_std().unwrap_or(Duration::ZERO).clamp(SHORTEST_SLEEP, LONGEST_SLEEP);
-            tokio::time::sleep(wait).await;
+            tokio::select! {
+                () = sleep(wait) => {}
+                _ = held.changed() => {}
+            }
         }
     };
-    stop.run_until_cancelled(run).await;
+    stop.run_until_cancelled(async { tokio::join!(keeper.run(), run) }).await;
+    keeper.release().await;
     Ok(())
+}
+
+/// The schedule of one stream.
+struct StreamSchedule<'a> {
+    profile: &'a StreamProfile,
+    schedule: Schedule,
+    held: Held,
+    /// Whether it was asked when the jobs ran last: while the schedule was another process's, that ran them.
+    knows_history: bool,
+}
+
+impl StreamSchedule<'_> {
+    fn is_ours(&self) -> bool {
+        self.held.borrow().contains(&self.profile.name)
+    }
+
+    fn next_run(&self) -> Option<DateTime<Utc>> {
+        self.schedule.next_run().filter(|_| self.is_ours())
+    }
+
+    async fn turn(&mut self, deps: &BatchDeps, config: &ScheduleConfig) {
+        if !self.is_ours() {
+            self.knows_history = false;
+            return;
+        }
+        if !self.knows_history {
+            if let Err(error) = self.learn_history(deps).await {
+                tracing::warn!(stream = %self.profile.name, %error, "the history of jobs cannot be read, no job runs until it can");
+                return;
+            }
+            self.knows_history = true;
+        }
+        for job in self.schedule.take_due(deps.clock.now()) {
+            let began = deps.clock.now();
+            let mut held = self.held.clone();
+            let lost = held.wait_for(|held| !held.contains(&self.profile.name));
+            let hint = tokio::select! {
+                hint = run_job(deps, self.profile, job, config) => hint,
+                _ = lost => {
+                    tracing::warn!(stream = %self.profile.name, job.name = job.as_str(), "a job was dropped with its schedule");
+                    return;
+                }
+            };
+            let ended = deps.clock.now();
+            self.schedule.ended(job, hint, ended);
+            if let Some(next) = self.schedule.overrun(job, began, ended) {
+                let labels = [("stream", self.profile.name.to_string()), ("job", job.as_str().to_owned())];
+                metrics::counter!("kilowatch_schedule_overruns_total", &labels).increment(1);
+                tracing::warn!(
+                    stream = %self.profile.name, job.name = job.as_str(), took_secs = (ended - began).num_seconds(), %next,
+                    "a job takes longer than its interval; run it less often"
+                );
+            }
+        }
+    }
+
+    async fn learn_history(&mut self, deps: &BatchDeps) -> Result<(), ViewsError> {
+        for job in ScheduledJob::ALL {
+            if let Some(began) = deps.views.last_job_start(&self.profile.name, job.as_str()).await? {
+                self.schedule.ran(job, began);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Runs a job for one stream, and tells whether it may go through later.

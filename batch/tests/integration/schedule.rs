@@ -13,13 +13,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_batch::{BatchDeps, ScheduleConfig, jobs::train::declared_models, schedule::run_schedule};
 use kilowatch_shared::{
     clock::Clock,
-    job::JobStatus,
+    job::{JobRun, JobStatus},
     lake::{delta::DeltaLake, store::LakeStore},
 };
 use object_store::{
     memory::InMemory,
     throttle::{ThrottleConfig, ThrottledStore},
 };
+use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::bench_room::{Room, instant};
@@ -125,8 +126,9 @@ async fn a_job_that_hangs_is_dropped_when_the_schedule_stops() {
     let profiles = [room.profile.clone()];
     let config = yearly_training();
     let watch = async {
-        // One look for the schedule, one for what is due, one for the start of the job, which reads no clock after it.
-        while clock.looks.load(Ordering::Relaxed) < 2 {
+        // One look for the schedule, one for its lease, two for what is due and begins, one for the start of the job, which
+        // reads no clock after it.
+        while clock.looks.load(Ordering::Relaxed) < 4 {
             tokio::task::yield_now().await;
         }
         stop.cancel();
@@ -134,6 +136,99 @@ async fn a_job_that_hangs_is_dropped_when_the_schedule_stops() {
     let (ran, ()) = tokio::join!(run_schedule(&deps, &profiles, &config, stop.clone()), watch);
     assert_eq!(ran, Ok(()));
     assert!(room.deps.views.recent_job_runs(&room.profile.name, 10).await.unwrap().is_empty());
+}
+
+/// The machine's clock, set so that this was the time when it was made; it can be set on.
+#[derive(Debug)]
+struct SetClock {
+    began: std::time::Instant,
+    first: DateTime<Utc>,
+    set_on_secs: AtomicI64,
+}
+
+impl SetClock {
+    fn at(first: &str) -> Arc<Self> {
+        Arc::new(Self { began: std::time::Instant::now(), first: instant(first), set_on_secs: AtomicI64::new(0) })
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> DateTime<Utc> {
+        let set_on = TimeDelta::seconds(self.set_on_secs.load(Ordering::Relaxed));
+        self.first + TimeDelta::from_std(self.began.elapsed()).unwrap() + set_on
+    }
+}
+
+/// Runs of a job, oldest first, as soon as there are so many.
+async fn runs_of(room: &Room, job: &str, count: usize) -> Vec<JobRun> {
+    loop {
+        let mut runs = room.deps.views.recent_job_runs(&room.profile.name, 100).await.unwrap();
+        runs.retain(|run| run.job == job);
+        if runs.len() >= count {
+            runs.reverse();
+            return runs;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn of_two_processes_one_runs_the_jobs_and_the_other_goes_on_where_it_dies() {
+    LocalSet::new().run_until(two_processes()).await;
+}
+
+async fn two_processes() {
+    let room = Room::new().await;
+    let clock = SetClock::at("2007-06-01T12:00:58Z");
+    let start = || {
+        let deps = BatchDeps { clock: clock.clone(), ..room.deps.clone() };
+        let profiles = [room.profile.clone()];
+        tokio::task::spawn_local(async move {
+            run_schedule(&deps, &profiles, &ScheduleConfig::default(), CancellationToken::new()).await
+        })
+    };
+    let first = start();
+    runs_of(&room, "rollup", 1).await;
+    let second = start();
+    // Well into the minute, in which the second one would run the job as well, were it to run any.
+    while clock.now() < instant("2007-06-01T12:01:03Z") {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(runs_of(&room, "rollup", 1).await.len(), 1, "both ran the job of one minute");
+    // As if it had been killed: its lease stays until it ends.
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    clock.set_on_secs.store(300, Ordering::Relaxed);
+    let runs = runs_of(&room, "rollup", 2).await;
+    assert!(runs[1].started_at >= instant("2007-06-01T12:06:00Z"), "{runs:?}");
+    assert_eq!(runs.len(), 2, "five minutes that passed meanwhile are made up for once");
+    second.abort();
+}
+
+#[tokio::test]
+async fn a_training_that_was_missed_while_no_process_ran_is_made_up_for_at_the_start() {
+    let room = Room::new().await;
+    let days_ago = instant("2007-05-29T02:30:00Z");
+    let past = JobRun {
+        job: "train".to_owned(),
+        stream: room.profile.name.clone(),
+        started_at: days_ago,
+        finished_at: days_ago,
+        status: JobStatus::Succeeded,
+        rows: 0,
+        message: "trained".to_owned(),
+    };
+    room.deps.views.add_job_run(&past).await.unwrap();
+    let deps = BatchDeps { clock: SetClock::at("2007-06-01T12:00:00Z"), ..room.deps.clone() };
+    let stop = CancellationToken::new();
+    let profiles = [room.profile.clone()];
+    let config = ScheduleConfig::default();
+    let watch = async {
+        runs_of(&room, "train", 1 + declared_models(&room.profile).len()).await;
+        stop.cancel();
+    };
+    let (ran, ()) = tokio::join!(run_schedule(&deps, &profiles, &config, stop.clone()), watch);
+    assert_eq!(ran, Ok(()));
 }
 
 #[tokio::test]

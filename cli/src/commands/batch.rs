@@ -177,7 +177,7 @@ impl BatchCommand {
                 let stop = shutdown::on_signal()?;
                 let (deps, profile) = opened(&args, context).await?;
                 let ops = Ops::start(context, Arc::new(NoSpeedHere))?;
-                tracing::info!(stream = %profile.name, "the schedule runs");
+                tracing::info!(stream = %profile.name, "ready to run the schedule");
                 let ran = run_schedule(&deps, &[profile], &context.settings.schedule, stop).await;
                 ops.stop().await?;
                 ran.map_err(|problems| anyhow::anyhow!("the schedule: {}", problems.join("; ")))?;

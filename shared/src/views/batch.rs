@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::ViewsError;
+use super::{Lease, ViewsError};
 use crate::{
     anomaly::Anomaly,
-    checkpoint::{Boundary, Cut},
+    checkpoint::{Boundary, Cut, OwnerToken},
     forecast::ForecastVintage,
     job::JobRun,
     model::{ModelId, ModelKind, ModelManifest},
@@ -127,4 +127,14 @@ pub trait BatchViews: std::fmt::Debug + Send + Sync {
 
     /// Adds a run to the history, which keeps the newest [`KEPT_JOB_RUNS`] of each job of a stream.
     async fn add_job_run(&self, run: &JobRun) -> Result<(), ViewsError>;
+
+    /// When the newest run of a job began; `None` if the history has none.
+    async fn last_job_start(&self, stream: &StreamName, job: &str) -> Result<Option<DateTime<Utc>>, ViewsError>;
+
+    /// Takes or renews the lease of a stream's schedule. False while another holder's lease lasts. One that ends more than
+    /// a whole length after this one would was taken by a clock that jumped, and is passed over.
+    async fn lease_schedule(&self, stream: &StreamName, lease: &Lease) -> Result<bool, ViewsError>;
+
+    /// Gives the lease back, if it is `holder`'s.
+    async fn release_schedule(&self, stream: &StreamName, holder: OwnerToken) -> Result<(), ViewsError>;
 }

@@ -10,18 +10,20 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
 };
 
-const SQLITE: [(i64, &str, &str); 4] = [
+const SQLITE: [(i64, &str, &str); 5] = [
     (1, "views", include_str!("../../migrations/sqlite/0001_views.sql")),
     (2, "outbox", include_str!("../../migrations/sqlite/0002_outbox.sql")),
     (3, "expand anomalies", include_str!("../../migrations/sqlite/0003_expand_anomalies.sql")),
     (4, "expand positions", include_str!("../../migrations/sqlite/0004_expand_positions.sql")),
+    (5, "schedule leases", include_str!("../../migrations/sqlite/0005_schedule_leases.sql")),
 ];
 
-const POSTGRES: [(i64, &str, &str); 4] = [
+const POSTGRES: [(i64, &str, &str); 5] = [
     (1, "views", include_str!("../../migrations/postgres/0001_views.sql")),
     (2, "outbox", include_str!("../../migrations/postgres/0002_outbox.sql")),
     (3, "expand anomalies", include_str!("../../migrations/postgres/0003_expand_anomalies.sql")),
     (4, "expand positions", include_str!("../../migrations/postgres/0004_expand_positions.sql")),
+    (5, "schedule leases", include_str!("../../migrations/postgres/0005_schedule_leases.sql")),
 ];
 
 /// The steps of SQLite.

@@ -7,6 +7,7 @@
 
 mod batch;
 mod error;
+mod lease;
 mod migrations;
 mod open;
 mod outbox;
@@ -22,8 +23,9 @@ use std::sync::Arc;
 
 pub use batch::{BatchViews, KEPT_JOB_RUNS, Publication, PublishOutcome, ReplacedWindows, StageId};
 pub use error::ViewsError;
+pub use lease::Lease;
 pub use open::open;
-pub use outbox::{OutboxBacklog, OutboxLease, OutboxViews};
+pub use outbox::{OutboxBacklog, OutboxViews};
 pub use positions::{
     Audit, MoveOutcome, OWNER_GONE_AFTER, PositionMove, PositionVerb, PositionViews, RecordedChange, RecordedMove,
 };

@@ -1,33 +1,12 @@
 //! What leaves through a sink, and how two members share the work.
 
-use async_trait::async_trait;
-use chrono::{DateTime, TimeDelta, Utc};
-
-use super::ViewsError;
+use super::{Lease, ViewsError};
 use crate::{
     checkpoint::OwnerToken,
     outbox::OutboxEntry,
     position::{Offset, PartitionId, StreamName},
 };
-
-/// A claim on the delivery of one partition's entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OutboxLease {
-    /// Who delivers.
-    pub holder: OwnerToken,
-    /// What time the holder has.
-    pub now: DateTime<Utc>,
-    /// When somebody else may take over.
-    pub until: DateTime<Utc>,
-}
-
-impl OutboxLease {
-    /// How long it lasts.
-    #[must_use]
-    pub fn length(&self) -> TimeDelta {
-        self.until - self.now
-    }
-}
+use async_trait::async_trait;
 
 /// How much waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +27,7 @@ pub trait OutboxViews: std::fmt::Debug + Send + Sync {
     /// Takes the lease of a partition, or renews it. False while another holder's lease lasts. A holder that outlives
     /// its lease may deliver an entry a second time, never lose one. A lease that ends more than a whole length after
     /// this one would was taken by a clock that jumped, and is passed over.
-    async fn lease_outbox(&self, partition: &PartitionId, lease: &OutboxLease) -> Result<bool, ViewsError>;
+    async fn lease_outbox(&self, partition: &PartitionId, lease: &Lease) -> Result<bool, ViewsError>;
 
     /// The oldest entries of a partition by position, then id: at most `most_entries`, and as many as have `most_bytes`
     /// of payload together, but at least one.

@@ -8,7 +8,7 @@ use kilowatch_shared::{
     clock::SharedClock,
     position::{PartitionId, StreamName},
     retry::Backoff,
-    views::{OutboxBacklog, OutboxLease, ViewsError},
+    views::{Lease, OutboxBacklog, ViewsError},
 };
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -138,7 +138,7 @@ impl Dispatcher {
         if self.leases.get(partition).is_some_and(lasts) {
             return Ok(true);
         }
-        let lease = OutboxLease { holder: self.holder, now, until: now + LEASE };
+        let lease = Lease { holder: self.holder, now, until: now + LEASE };
         let ours = self.outbox.views.lease_outbox(partition, &lease).await?;
         if ours {
             self.leases.insert(partition.clone(), lease.until);

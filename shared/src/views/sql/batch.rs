@@ -5,16 +5,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Database, SqlViews, anomalies, dead_letters, forecasts, job_runs, models, partitions, publication, rollups,
+    schedule,
 };
 use crate::{
     anomaly::Anomaly,
-    checkpoint::{Boundary, Cut},
+    checkpoint::{Boundary, Cut, OwnerToken},
     forecast::ForecastVintage,
     job::JobRun,
     model::{ModelId, ModelKind, ModelManifest},
     position::{PartitionId, SourcePosition, StreamName},
     rollup::{RollupKey, RollupRow},
-    views::{BatchViews, Publication, PublishOutcome, StageId, ViewsError},
+    views::{BatchViews, Lease, Publication, PublishOutcome, StageId, ViewsError},
 };
 
 #[async_trait]
@@ -133,6 +134,24 @@ impl<D: Database> BatchViews for SqlViews<D> {
     async fn add_job_run(&self, run: &JobRun) -> Result<(), ViewsError> {
         let mut session = self.database.write().await?;
         job_runs::add(session.as_mut(), run).await?;
+        session.commit().await
+    }
+
+    async fn last_job_start(&self, stream: &StreamName, job: &str) -> Result<Option<DateTime<Utc>>, ViewsError> {
+        let row = self.database.fetch_optional(job_runs::last_of(stream, job)).await?;
+        row.map(|row| row.time("started_at")).transpose()
+    }
+
+    async fn lease_schedule(&self, stream: &StreamName, lease: &Lease) -> Result<bool, ViewsError> {
+        let mut session = self.database.write().await?;
+        let taken = session.execute(schedule::take(stream, lease)).await? == 1;
+        session.commit().await?;
+        Ok(taken)
+    }
+
+    async fn release_schedule(&self, stream: &StreamName, holder: OwnerToken) -> Result<(), ViewsError> {
+        let mut session = self.database.write().await?;
+        session.execute(schedule::release(stream, holder)).await?;
         session.commit().await
     }
 }

@@ -42,6 +42,13 @@ pub fn newest(stream: &StreamName, limit: u32) -> Statement {
     .bind(limit)
 }
 
+/// The statement of the newest run of a job.
+pub fn last_of(stream: &StreamName, job: &str) -> Statement {
+    Statement::new("SELECT started_at FROM job_runs WHERE stream = $1 AND job = $2 ORDER BY id DESC LIMIT 1")
+        .bind(stream.as_str())
+        .bind(job)
+}
+
 /// The run of a row.
 pub fn job_run_of(row: &Row) -> Result<JobRun, ViewsError> {
     Ok(JobRun {

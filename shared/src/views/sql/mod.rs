@@ -20,6 +20,7 @@ mod positions;
 mod publication;
 mod rollups;
 pub mod row;
+mod schedule;
 mod serving;
 mod speed;
 pub mod statement;

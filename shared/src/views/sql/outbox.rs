@@ -7,7 +7,7 @@ use crate::{
     checkpoint::OwnerToken,
     outbox::OutboxEntry,
     position::{Offset, PartitionId, StreamName},
-    views::{OutboxBacklog, OutboxLease, OutboxViews, PositionMove, ViewsError},
+    views::{Lease, OutboxBacklog, OutboxViews, PositionMove, ViewsError},
 };
 
 /// Adds the entries of positions at and above the partition's floor. One that is there stays as it is.
@@ -109,7 +109,7 @@ impl<D: Database> OutboxViews for SqlViews<D> {
             .collect()
     }
 
-    async fn lease_outbox(&self, partition: &PartitionId, lease: &OutboxLease) -> Result<bool, ViewsError> {
+    async fn lease_outbox(&self, partition: &PartitionId, lease: &Lease) -> Result<bool, ViewsError> {
         let statement = partitions::of(
             "INSERT INTO outbox_leases (stream, source, source_partition, holder, leased_until)
              VALUES ($1, $2, $3, $4, $5)

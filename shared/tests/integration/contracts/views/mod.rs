@@ -13,6 +13,7 @@ mod positions;
 #[cfg(feature = "service-tests")]
 mod postgres;
 mod publishing;
+mod schedule;
 mod subject;
 
 /// Makes one test of every case, on the given subject.
@@ -118,6 +119,10 @@ macro_rules! contract_of {
             outbox::a_lease_of_a_clock_that_ran_ahead_does_not_keep_the_others_waiting_for_it,
             outbox::of_holders_that_lease_at_once_one_delivers,
             outbox::below_the_floor_nothing_is_told_again,
+            schedule::one_process_runs_a_schedule_until_its_lease_ends_or_is_given_back,
+            schedule::a_schedule_is_not_kept_by_a_clock_that_ran_ahead,
+            schedule::of_processes_that_ask_at_once_one_runs_the_schedule,
+            schedule::the_last_start_of_a_job_is_that_of_its_newest_run,
             positions::a_move_back_leaves_what_a_member_at_the_cut_would_have_left,
             positions::a_move_on_begins_a_segment_behind_the_gap_and_keeps_dead_letters_below,
             positions::a_partition_that_somebody_works_on_is_not_moved,

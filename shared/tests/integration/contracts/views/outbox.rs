@@ -6,7 +6,7 @@ use kilowatch_shared::{
     checkpoint::OwnerToken,
     outbox::OutboxEntry,
     position::{Offset, StreamName},
-    views::{ApplyOutcome, Effects, OutboxBacklog, OutboxLease},
+    views::{ApplyOutcome, Effects, Lease, OutboxBacklog},
 };
 
 use super::subject::{Member, Subject, anomaly, hour, household, noon, partition};
@@ -100,7 +100,7 @@ pub async fn one_holder_delivers_until_its_lease_ends_or_is_given_back(subject: 
     subject.claim(&partition(0), 0).await;
     let lease = |holder, minute| {
         let now = noon() + TimeDelta::minutes(minute);
-        OutboxLease { holder, now, until: now + TimeDelta::minutes(10) }
+        Lease { holder, now, until: now + TimeDelta::minutes(10) }
     };
     let take = async |lease| subject.views.lease_outbox(&partition(0), &lease).await.unwrap();
     let (one, two) = (OwnerToken::fresh(), OwnerToken::fresh());
@@ -119,7 +119,7 @@ pub async fn a_lease_of_a_clock_that_ran_ahead_does_not_keep_the_others_waiting_
     subject.claim(&partition(0), 0).await;
     let lease = |holder, seconds| {
         let now = noon() + TimeDelta::seconds(seconds);
-        OutboxLease { holder, now, until: now + TimeDelta::minutes(1) }
+        Lease { holder, now, until: now + TimeDelta::minutes(1) }
     };
     let take = async |lease| subject.views.lease_outbox(&partition(0), &lease).await.unwrap();
     let (ahead, right) = (OwnerToken::fresh(), OwnerToken::fresh());
@@ -133,7 +133,7 @@ pub async fn of_holders_that_lease_at_once_one_delivers(subject: &Subject) {
     subject.claim(&partition(0), 0).await;
     let tries = (0..8).map(|_| {
         let views = subject.views.clone();
-        let lease = OutboxLease { holder: OwnerToken::fresh(), now: noon(), until: noon() + TimeDelta::minutes(1) };
+        let lease = Lease { holder: OwnerToken::fresh(), now: noon(), until: noon() + TimeDelta::minutes(1) };
         tokio::spawn(async move { views.lease_outbox(&partition(0), &lease).await.unwrap() })
     });
     let mut holders = 0;
