@@ -8,18 +8,38 @@ use figment::{
 };
 
 const PREFIX: &str = "KILOWATCH_";
-/// All settings below it are texts. Elsewhere `1e5` is a number and `"x"` is x; a password is what it is.
+/// All settings below it are texts as they are written: `"x"` elsewhere is x, and a password is what it is.
 const PLAIN_TEXT: [&str; 2] = ["log", "security"];
 
 /// Variables of kilowatch, from a map; `__` separates the levels of a key.
 pub struct Variables<'a> {
     environment: &'a BTreeMap<String, String>,
+    defaults: Dict,
 }
 
 impl<'a> Variables<'a> {
-    /// Takes the whole environment and uses what carries the prefix.
-    pub const fn new(environment: &'a BTreeMap<String, String>) -> Self {
-        Self { environment }
+    /// Takes the whole environment and uses what carries the prefix. The defaults tell where a text is asked for: a folder
+    /// may be called 2026, and a group true.
+    pub const fn new(environment: &'a BTreeMap<String, String>, defaults: Dict) -> Self {
+        Self { environment, defaults }
+    }
+
+    fn value(&self, keys: &[String], text: &str) -> Value {
+        if keys.starts_with(&PLAIN_TEXT.map(str::to_owned)) {
+            return Value::from(text);
+        }
+        let Ok(value) = text.parse::<Value>();
+        let is_scalar = matches!(value, Value::Num(..) | Value::Bool(..) | Value::Char(..));
+        if is_scalar && self.asks_for_text(keys) { Value::from(text) } else { value }
+    }
+
+    /// By its default: a text, or none, as of an address.
+    fn asks_for_text(&self, keys: &[String]) -> bool {
+        let Some((last, levels)) = keys.split_last() else { return false };
+        let level = levels.iter().try_fold(&self.defaults, |level, key| level.get(key)?.as_dict());
+        level
+            .and_then(|level| level.get(last))
+            .is_some_and(|value| matches!(value, Value::String(..) | Value::Empty(..)))
     }
 }
 
@@ -33,14 +53,7 @@ impl Provider for Variables<'_> {
         for (name, text) in self.environment {
             let Some(path) = name.strip_prefix(PREFIX) else { continue };
             let keys: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
-            let value = if keys.starts_with(&PLAIN_TEXT.map(str::to_owned)) {
-                Value::from(text.clone())
-            } else {
-                match text.parse::<Value>() {
-                    Ok(value) => value,
-                    Err(never) => match never {},
-                }
-            };
+            let value = self.value(&keys, text);
             insert(&mut dict, &keys, value);
         }
         Ok(Profile::Default.collect(dict))

@@ -1,6 +1,6 @@
 //! Errors of the configuration, for a reader without the source code.
 
-use figment::error::Kind;
+use figment::error::{Actual, Kind};
 
 use super::show::names_a_secret;
 
@@ -50,9 +50,23 @@ fn describe(error: &figment::Error) -> String {
         Kind::Message(text) if key.is_empty() => text.clone(),
         // What was found may be the secret.
         _ if names_a_secret(&key) => format!("{key}: must be a text, in quotes"),
+        Kind::InvalidType(found, expected) if expected.contains("string") => match number_or_bool(found) {
+            Some(found) => format!("{key} = {found}: must be a text; write it in quotes"),
+            None => format!("{key}: found {found}, where a text must be"),
+        },
         kind => format!("{key}: {kind}"),
     };
     format!("{problem}{origin}")
+}
+
+fn number_or_bool(found: &Actual) -> Option<String> {
+    match found {
+        Actual::Bool(value) => Some(value.to_string()),
+        Actual::Unsigned(value) => Some(value.to_string()),
+        Actual::Signed(value) => Some(value.to_string()),
+        Actual::Float(value) => Some(value.to_string()),
+        _ => None,
+    }
 }
 
 fn closest<'a>(found: &str, expected: &'a [&'a str]) -> Option<&'a str> {

@@ -11,7 +11,7 @@ mod stores;
 use std::{collections::BTreeMap, path::PathBuf};
 
 use figment::{
-    Figment,
+    Figment, Profile, Provider,
     providers::{Format, Serialized, Toml},
 };
 use kilowatch_batch::ScheduleConfig;
@@ -117,12 +117,14 @@ pub fn resolve(
 
 /// The merged sources, each value with its origin.
 fn sources(file: Option<ConfigFile<'_>>, environment: &BTreeMap<String, String>, flags: &Flags) -> Figment {
-    let mut figment = Figment::from(Serialized::defaults(Settings::default()));
+    let defaults = Serialized::defaults(Settings::default());
+    let of_the_defaults = defaults.data().ok().and_then(|mut data| data.remove(&Profile::Default)).unwrap_or_default();
+    let mut figment = Figment::from(defaults);
     if let Some(file) = file {
         figment = figment.merge(environment::Named::new(format!("file {}", file.path), Toml::string(file.text)));
     }
     figment
-        .merge(environment::Variables::new(environment))
+        .merge(environment::Variables::new(environment, of_the_defaults))
         .merge(environment::Named::new("flag".to_owned(), Serialized::defaults(flags)))
 }
 
@@ -175,6 +177,28 @@ mod tests {
         let variables = environment(&[("KILOWATCH_LAEK__URL", "s3://b/p")]);
         let message = resolve(None, &variables, &Flags::default()).unwrap_err().to_string();
         assert!(message.contains("KILOWATCH_LAEK") && message.contains("`lake`"), "{message}");
+    }
+
+    #[test]
+    fn where_a_text_is_asked_for_a_variable_may_look_like_a_number() {
+        let variables = environment(&[
+            ("KILOWATCH_DATA_DIR", "2026"),
+            ("KILOWATCH_LOG__GROUP_ID", "1e5"),
+            ("KILOWATCH_VIEWS__URL", "007"),
+            ("KILOWATCH_SPEED__WINDOW_MS", "100"),
+        ]);
+        let settings = resolve(None, &variables, &Flags::default()).unwrap();
+        assert_eq!(settings.data_dir, PathBuf::from("2026"));
+        assert_eq!(settings.log.group_id, "1e5");
+        assert_eq!(settings.views.url.as_deref(), Some("007"));
+        assert_eq!(settings.speed.window_ms, 100);
+    }
+
+    #[test]
+    fn a_file_that_gives_a_number_for_a_text_is_told_to_quote_it() {
+        let file = ConfigFile { path: "kilowatch.toml", text: "data_dir = 2026\n" };
+        let message = resolve(Some(file), &BTreeMap::new(), &Flags::default()).unwrap_err().to_string();
+        assert_eq!(message, "data_dir = 2026: must be a text; write it in quotes (file kilowatch.toml)");
     }
 
     #[test]

@@ -49,13 +49,10 @@ impl PostgresViews {
             .application_name("kilowatch")
             .options([("lock_timeout", SESSION_TIMEOUT), ("idle_in_transaction_session_timeout", SESSION_TIMEOUT)])
             .disable_statement_logging();
-        let pool = PgPoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
-            .await
-            .map_err(translate)?;
-        let database = PostgresDatabase { pool };
+        let place = place_of(&options);
+        let pool = PgPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+        let pool = pool.connect_with(options).await.map_err(|error| unreached(&place, error))?;
+        let database = PostgresDatabase { pool, place };
         database.migrate().await?;
         Ok(Self { database, clock: Arc::new(SystemClock) })
     }
@@ -65,28 +62,31 @@ impl PostgresViews {
 #[derive(Debug)]
 pub struct PostgresDatabase {
     pool: PgPool,
+    /// Which one it is, for errors.
+    place: String,
 }
 
 #[async_trait]
 impl Database for PostgresDatabase {
     async fn write(&self) -> Result<Box<dyn Session>, ViewsError> {
         let begin = self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED");
-        Ok(Box::new(PostgresSession(begin.await.map_err(translate)?)))
+        Ok(Box::new(PostgresSession(begin.await.map_err(|error| unreached(&self.place, error))?)))
     }
 
     async fn snapshot(&self) -> Result<Box<dyn Session>, ViewsError> {
         let begin = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY");
-        Ok(Box::new(PostgresSession(begin.await.map_err(translate)?)))
+        Ok(Box::new(PostgresSession(begin.await.map_err(|error| unreached(&self.place, error))?)))
     }
 
     async fn fetch(&self, statement: Statement) -> Result<Vec<Row>, ViewsError> {
-        let rows = query(statement).fetch_all(&self.pool).await.map_err(translate)?;
+        let rows = query(statement).fetch_all(&self.pool).await;
+        let rows = rows.map_err(|error| unreached(&self.place, error))?;
         Ok(rows.into_iter().map(Row::Postgres).collect())
     }
 
     async fn migrate(&self) -> Result<(), ViewsError> {
         let migrator = migrations::postgres();
-        let mut connection = self.pool.acquire().await.map_err(translate)?;
+        let mut connection = self.pool.acquire().await.map_err(|error| unreached(&self.place, error))?;
         // `run` is this after `acquire`, whose lifetimes a boxed future cannot express.
         let outcome = migrator.run_direct(None, &mut *connection, false).await.map_err(from_migration);
         if outcome.is_err() {
@@ -98,6 +98,33 @@ impl Database for PostgresDatabase {
 
     async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// Names the database, and never its password: `database kilowatch at db.example.net:5432`.
+fn place_of(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or_else(|| options.get_username());
+    match options.get_socket() {
+        Some(socket) => format!("database {database} at {}", socket.display()),
+        None => format!("database {database} at {}:{}", options.get_host(), options.get_port()),
+    }
+}
+
+/// The meaning of an error on the way to a session. The driver says of a server that nobody answers for that its own pool
+/// timed out.
+fn unreached(place: &str, error: sqlx::Error) -> ViewsError {
+    let timed_out = matches!(error, sqlx::Error::PoolTimedOut);
+    match translate(error) {
+        ViewsError::Unavailable { .. } if timed_out => ViewsError::Unavailable {
+            reason: format!(
+                "{place} gives no connection within {} s: check that the server runs and takes more of them, and that \
+                 views.url (KILOWATCH_VIEWS__URL) names it",
+                ACQUIRE_TIMEOUT.as_secs(),
+            ),
+        },
+        ViewsError::Unavailable { reason } => ViewsError::Unavailable { reason: format!("{place}: {reason}") },
+        ViewsError::Refused { reason } => ViewsError::Refused { reason: format!("{place}: {reason}") },
+        other => other,
     }
 }
 
@@ -240,4 +267,21 @@ fn columns(rows: Vec<Vec<Value>>) -> Result<Vec<Column>, ViewsError> {
 /// A Postgres text cannot hold U+0000, which a tag or a reason may contain: it becomes the replacement character.
 fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_named_with_what_to_do_and_without_its_password() {
+        // A port that nobody listens at, once its listener is gone.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let url = format!("postgres://me:hunter2@127.0.0.1:{port}/meters");
+        let error = PostgresViews::connect(&url).await.map(drop).unwrap_err();
+        assert!(matches!(error, ViewsError::Unavailable { .. }), "{error:?}");
+        let said = error.to_string();
+        assert!(said.contains(&format!("database meters at 127.0.0.1:{port} gives no connection")), "{said}");
+        assert!(said.contains("KILOWATCH_VIEWS__URL") && !said.contains("hunter2"), "{said}");
+    }
 }
