@@ -98,6 +98,18 @@ impl SpeedStatus {
             && self.partitions.iter().all(|status| status.applied.is_some() && status.lag_records == Some(0))
     }
 
+    /// What is applied and not in the lake, one line a partition: what a stop leaves for the next owner. A partition that
+    /// came too late to be worked on is not this process's to close.
+    #[must_use]
+    pub fn unclosed(&self) -> Vec<String> {
+        let unclosed = |status: &PartitionStatus| {
+            let (applied, closed) = (status.applied?, status.closed?);
+            (closed < applied)
+                .then(|| format!("{} is applied to {applied}, and in the lake to {closed}", status.partition))
+        };
+        self.partitions.iter().filter_map(unclosed).collect()
+    }
+
     /// What keeps the layer from being ready, one line each; nothing if it is.
     #[must_use]
     pub fn problems(&self) -> Vec<String> {
@@ -332,6 +344,20 @@ mod tests {
         let partition = PartitionId { stream, source: SourceId::parse("log:x:t").unwrap(), partition: 0 };
         board.update(&partition, |status| status.lag_records = Some(0));
         assert!(!is_caught_up(), "the partition is not claimed yet");
+    }
+
+    #[test]
+    fn what_is_applied_and_not_in_the_lake_is_left_for_the_next_owner() {
+        let left = |applied, closed: Option<u64>| {
+            let board = board(|status| {
+                status.applied = Some(Offset::new(applied));
+                status.closed = closed.map(Offset::new);
+            });
+            board.snapshot(&SpeedConfig::default(), NOON).unclosed()
+        };
+        assert_eq!(left(7, Some(7)), Vec::<String>::new());
+        assert_eq!(left(7, Some(5)), ["grid/log:x:t/0 is applied to 7, and in the lake to 5"]);
+        assert_eq!(left(7, None), Vec::<String>::new());
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use kilowatch_shared::{
     log::{LogError, SharedLog},
     position::{Offset, PartitionId, StreamName},
     stream::StreamProfile,
     views::{SharedViews, ViewsError},
 };
-use kilowatch_speed::SpeedLayer;
+use kilowatch_speed::{SpeedLayer, SpeedStatus};
 
 /// How often a member looks at itself.
 const OWN_POLL: Duration = Duration::from_millis(50);
@@ -60,6 +60,21 @@ impl Drain {
             }
             tokio::time::sleep(OTHERS_POLL).await;
         }
+    }
+
+    /// Whether the stop after it had the time to bring everything to the lake.
+    ///
+    /// # Errors
+    /// It had not; the error says what is left, and who closes it.
+    pub fn was_closed(status: &SpeedStatus) -> anyhow::Result<()> {
+        let left = status.unclosed();
+        ensure!(
+            left.is_empty(),
+            "everything is applied, but speed.stop_deadline_ms was too short to bring it to the lake: {}; the next run, or \
+             any other member, closes the rest",
+            left.join(", ")
+        );
+        Ok(())
     }
 
     /// What a member that died was about to tell waits until its lease is over, and then is this one's to tell.

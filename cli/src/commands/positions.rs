@@ -240,6 +240,7 @@ fn way_out(reason: &StopReason, partition: &PartitionId) -> String {
         StopReason::LakeNotACut { .. } | StopReason::LakeBelowBoundary { .. } => "rewind",
         StopReason::RetentionPassed { .. } => "skip",
         StopReason::LogTooShort { .. } | StopReason::OtherMessage { .. } => "adopt",
+        StopReason::CannotClose { .. } => return "mend what it names; members go on by themselves".to_owned(),
         StopReason::CannotJudge { .. } => return "run a build that knows these pins".to_owned(),
     };
     let PartitionId { stream, partition, .. } = partition;

@@ -54,7 +54,8 @@ pub struct RunArgs {
     ///
     /// In a group that is as soon as this member's own partitions have no lag, and other members have applied what was in
     /// theirs when this one started. So a member that stands by without partitions ends with the others, and takes over if
-    /// one of them dies. A partition of this member that waits for an operator ends the run with exit code 1.
+    /// one of them dies. A partition of this member that waits for an operator ends the run with exit code 1, and so does a
+    /// lake that did not get everything within `speed.stop_deadline_ms`.
     #[arg(long)]
     until_caught_up: bool,
 }
@@ -107,10 +108,10 @@ impl RunArgs {
         let ops = Ops::start(context, probe)?;
         let started = Instant::now();
         let drained = async {
-            let Some(drain) = drain else { return Ok(()) };
+            let Some(drain) = drain else { return Ok(false) };
             let drained = tokio::select! {
-                () = stop.cancelled() => Ok(()),
-                drained = drain.wait(Arc::clone(&layer)) => drained,
+                () = stop.cancelled() => Ok(false),
+                drained = drain.wait(Arc::clone(&layer)) => drained.map(|()| true),
             };
             stop.cancel();
             drained
@@ -126,7 +127,9 @@ impl RunArgs {
         );
         ops.stop().await?;
         ran?;
-        drained?;
+        if drained? {
+            Drain::was_closed(&layer.status())?;
+        }
         let (messages, seconds) = (layer.status().applied_messages, started.elapsed().as_secs_f64());
         let report = RunReport { messages, seconds };
         output::answer(context.json, &report, |r| format!("{} in {:.1} s", counted(r.messages, "message"), r.seconds))?;

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use kilowatch_shared::{position::PartitionId, retry::Backoff};
+use kilowatch_shared::{
+    position::PartitionId,
+    retry::{Backoff, RetryHint},
+};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -73,12 +76,14 @@ fn take_what_goes_with(first: &ClosePart, waiting: &mut VecDeque<CloseRequest>) 
     (parts, replies)
 }
 
+/// Steps until every part has its outcome, however long the neighbours take.
 async fn drive(close: &mut Close, first: &PartitionId) {
     let mut delays = Backoff::patient().delays();
     loop {
         match close.step().await {
             Ok(CloseProgress::Finished) => return,
             Ok(CloseProgress::Going) => {}
+            Err(error) if error.retry_hint() == RetryHint::Never => return close.give_up(&error),
             Err(error) => {
                 let delay = delays.next().unwrap_or_default();
                 tracing::warn!(stream = %first.stream, %error, retry_ms = delay.as_millis(), "a close will be tried again");

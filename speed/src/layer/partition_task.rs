@@ -46,6 +46,7 @@ pub(super) struct PartitionTask {
     segment_opened: Option<DateTime<Utc>>,
     last_transaction: Instant,
     lag: Lag,
+    /// Why it waits for an operator, as far as nothing showed that it need not any more.
     stopped: Option<StopReason>,
 }
 
@@ -284,6 +285,9 @@ impl PartitionTask {
         match closing.try_recv() {
             Ok(outcome) => {
                 self.closing = None;
+                if matches!(outcome, CloseOutcome::Closed(_)) {
+                    self.stopped = None;
+                }
                 self.worker.closed(&outcome)
             }
             Err(oneshot::error::TryRecvError::Empty) => Step::Done,
@@ -320,6 +324,12 @@ impl PartitionTask {
     }
 
     fn show(&mut self, trouble: Option<String>) {
+        // That it runs says nothing of its closes, unless nothing is left to close.
+        let cannot_close = matches!(self.stopped, Some(StopReason::CannotClose { .. }))
+            && self.worker.closed_to() != self.worker.applied();
+        if self.worker.phase() == PhaseName::Running && !cannot_close {
+            self.stopped = None;
+        }
         let (worker, now) = (&self.worker, self.context.clock.now());
         self.lag.note_age(now);
         self.context.board.update(worker.partition(), |status| {
@@ -335,8 +345,7 @@ impl PartitionTask {
             status.turned_at = Some(now);
             // A stopped partition that is looked at again is not a running one.
             match worker.phase() {
-                PhaseName::Running => status.stopped = None,
-                PhaseName::Stopped => status.stopped = worker.stop_reason().cloned(),
+                PhaseName::Running | PhaseName::Stopped => status.stopped.clone_from(&self.stopped),
                 PhaseName::Idle | PhaseName::Claimed | PhaseName::Checked => {}
             }
             status.unclosed_cuts = worker.unclosed_cuts();
@@ -358,7 +367,14 @@ impl PartitionTask {
         if self.worker.phase() == PhaseName::Running {
             let patience = self.context.config.stop_deadline() / 4 * 3;
             match tokio::time::timeout(patience, self.close_everything()).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(())) if self.worker.phase() == PhaseName::Running => {}
+                Ok(Ok(())) => {
+                    self.say_why_stopped();
+                    tracing::warn!(
+                        partition = %self.worker.partition(),
+                        "a stop left what did not go to the lake for the next owner to close"
+                    );
+                }
                 Ok(Err(error)) => {
                     tracing::warn!(partition = %self.worker.partition(), %error, "a stop left its last batch for a replay");
                 }
@@ -369,6 +385,8 @@ impl PartitionTask {
                     );
                 }
             }
+            // How far the lake is, before it is forgotten.
+            self.show(None);
         }
         self.let_go().await;
         self.show(None);

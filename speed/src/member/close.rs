@@ -12,7 +12,7 @@ use kilowatch_shared::{
 };
 
 use super::{
-    Doors, PartitionWorker, Step,
+    Doors, PartitionWorker, Step, StopReason,
     rebuild::Rebuild,
     worker::{OnItsWay, Phase},
 };
@@ -58,6 +58,11 @@ pub enum CloseOutcome {
     /// Nothing more is brought: the partition has to be claimed and checked again.
     Dropped {
         /// Why, for the log.
+        reason: String,
+    },
+    /// Nothing more is brought, and trying again is of no use: the partition waits for an operator.
+    Refused {
+        /// Who refuses, and why.
         reason: String,
     },
 }
@@ -237,6 +242,12 @@ impl Close {
         Ok(())
     }
 
+    /// Ends a close whose error will not go away by trying again.
+    pub fn give_up(&mut self, error: &StepError) {
+        let refused = CloseOutcome::Refused { reason: error.to_string() };
+        self.outcomes.extend(self.parts.drain(..).map(|part| (part.partition, refused.clone())));
+    }
+
     fn drop_part(&mut self, at: usize, reason: String) {
         let part = self.parts.swap_remove(at);
         self.outcomes.insert(part.partition, CloseOutcome::Dropped { reason });
@@ -330,6 +341,7 @@ impl PartitionWorker {
                 self.phase = Phase::Idle;
                 Step::Reclaim
             }
+            CloseOutcome::Refused { reason } => self.stop(StopReason::CannotClose { explanation: reason.clone() }),
         }
     }
 }

@@ -117,6 +117,16 @@ impl Bench {
         applied
     }
 
+    /// How many partitions have an owner.
+    pub async fn owners(&self) -> usize {
+        let mut owners = 0;
+        for partition in &self.partitions {
+            let state = self.views.partition(partition).await.unwrap();
+            owners += usize::from(state.is_some_and(|state| state.owner.is_some()));
+        }
+        owners
+    }
+
     pub async fn closed(&self) -> u64 {
         let snapshot = self.lake.snapshot(&profile().name, LakeTable::Readings).await.unwrap();
         snapshot.closed.values().map(|offset| offset.get()).sum()

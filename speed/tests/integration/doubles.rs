@@ -147,21 +147,26 @@ impl SpeedViews for FaultyViews {
     }
 }
 
-/// A lake that can be away, or not answer.
+/// A lake that can be away, refuse to be written, or not answer.
 #[derive(Debug)]
 pub struct AwayLake {
     inner: Arc<dyn SegmentLake>,
     away: AtomicBool,
+    read_only: AtomicBool,
     gate: Gate,
 }
 
 impl AwayLake {
     pub fn new(inner: Arc<dyn SegmentLake>) -> Self {
-        Self { inner, away: AtomicBool::new(false), gate: Gate::new() }
+        Self { inner, away: AtomicBool::new(false), read_only: AtomicBool::new(false), gate: Gate::new() }
     }
 
     pub fn hang(&self, hang: bool) {
         self.gate.open.send_replace(!hang);
+    }
+
+    pub fn refuse_segments(&self, refuse: bool) {
+        self.read_only.store(refuse, Ordering::SeqCst);
     }
 
     /// Calls that wait for an answer.
@@ -194,7 +199,11 @@ impl SegmentLake for AwayLake {
         base: &LakeSnapshot,
         segments: &[Segment<ReadingColumns>],
     ) -> Result<CommitOutcome, LakeError> {
-        self.there().await?.append_readings(profile, base, segments).await
+        let lake = self.there().await?;
+        if self.read_only.load(Ordering::SeqCst) {
+            return Err(LakeError::Refused { reason: "the bucket is read-only".to_owned() });
+        }
+        lake.append_readings(profile, base, segments).await
     }
 
     async fn append_dead_letters(

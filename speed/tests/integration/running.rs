@@ -23,13 +23,7 @@ async fn a_stop_leaves_nothing_open_and_a_second_run_goes_on_behind_it() {
     let applied = bench.applied().await;
     assert!(applied >= 500, "A fell to {applied}");
     assert_eq!(bench.closed().await, applied, "the stop left messages that are applied but not in the lake");
-    for partition in &bench.partitions {
-        assert_eq!(
-            bench.views.partition(partition).await.unwrap().unwrap().owner,
-            None,
-            "a partition was not released"
-        );
-    }
+    assert_eq!(bench.owners().await, 0, "a partition was not released");
 
     bench.produce(200).await;
     let run = bench.run();
@@ -120,11 +114,36 @@ async fn a_stop_does_not_wait_for_a_lake_that_is_away() {
     bench.produce(30).await;
     wait_until("60 messages are applied", async || bench.applied().await == 60).await;
     run.stop().await;
-    assert_eq!(bench.views.partition(&bench.partitions[0]).await.unwrap().unwrap().owner, None);
+    assert_eq!(bench.owners().await, 0, "a partition was not released");
 
     bench.away_lake.go_away(false);
     let run = bench.run();
     wait_until("the lake holds what the stop left", async || bench.closed().await == 60).await;
+    run.stop().await;
+    bench.assert_lake_holds(60);
+}
+
+#[tokio::test]
+async fn a_lake_that_refuses_segments_stops_the_partitions_with_the_reason_until_it_takes_them() {
+    let bench = Bench::new(2).await;
+    bench.away_lake.refuse_segments(true);
+    let run = bench.run();
+    bench.produce(60).await;
+    let is_refused = |problem: &String| {
+        problem.contains("is stopped") && problem.contains("the lake refused: the bucket is read-only")
+    };
+    wait_until("both partitions say why they are stopped", async || {
+        run.layer.status().problems().iter().filter(|problem| is_refused(problem)).count() == 2
+    })
+    .await;
+    wait_until("an operator may move them", async || bench.owners().await == 0).await;
+    run.stop().await;
+    assert_eq!(bench.closed().await, 0);
+
+    bench.away_lake.refuse_segments(false);
+    let run = bench.run();
+    wait_until("the lake holds 60 messages", async || bench.closed().await == 60).await;
+    assert_eq!(run.layer.status().problems(), Vec::<String>::new());
     run.stop().await;
     bench.assert_lake_holds(60);
 }
