@@ -29,7 +29,7 @@ async fn views_are_restored(trial: &Trial) {
     let cluster = trial.cluster().await;
     let producer = Producer::start(&cluster, 9);
     let backup = cluster.folder().join("views.dump");
-    let mut members = vec![cluster.start_member(), cluster.start_member()];
+    let mut members = cluster.start_members(2);
     for _ in 0..trial.rounds {
         lake_grows(&cluster).await;
         cluster.run(&["batch", "rollup", "--stream", cluster.stream()]);
@@ -47,7 +47,7 @@ async fn views_are_restored(trial: &Trial) {
         zombie.pause();
         members.drain(..).for_each(Member::kill);
         restore_views(&cluster, &backup).await;
-        members.extend([cluster.start_member(), cluster.start_member()]);
+        members.extend(cluster.start_members(2));
         let sent = producer.count();
         wait_until("the others have caught up", async || cluster.applied().await > sent).await;
         let assigned = zombie.said(ASSIGNED);
@@ -69,15 +69,13 @@ async fn a_lake_from_an_older_backup_gets_what_it_lost_from_the_log_again() {
 async fn lake_is_set_back(trial: &Trial) {
     let cluster = trial.cluster().await;
     let producer = Producer::start(&cluster, 10);
-    let mut members = vec![cluster.start_member(), cluster.start_member()];
+    let mut members = cluster.start_members(2);
     for _ in 0..trial.rounds {
-        lake_grows(&cluster).await;
-        let kept = held(&cluster).await;
-        lake_grows(&cluster).await;
+        let kept = older_lake(&cluster).await;
         members.drain(..).for_each(Member::kill);
         set_back(&cluster, kept.version.unwrap()).await;
         assert_eq!(held(&cluster).await, kept, "the lake did not go back");
-        members.extend([cluster.start_member(), cluster.start_member()]);
+        members.extend(cluster.start_members(2));
         let sent = producer.count();
         wait_until("the lake has caught up", async || cluster.closed().await > sent).await;
     }
@@ -85,8 +83,16 @@ async fn lake_is_set_back(trial: &Trial) {
     ends_well(&cluster, ledger, members).await;
 }
 
+/// What the lake held some time ago: it has grown before that, and since.
+pub async fn older_lake(cluster: &Cluster) -> LakeSnapshot {
+    lake_grows(cluster).await;
+    let older = held(cluster).await;
+    lake_grows(cluster).await;
+    older
+}
+
 /// Some seconds' worth.
-pub async fn lake_grows(cluster: &Cluster) {
+async fn lake_grows(cluster: &Cluster) {
     let held = cluster.closed().await;
     wait_until("the lake grows", async || cluster.closed().await > held + 2_000).await;
 }

@@ -164,6 +164,11 @@ impl Cluster {
         Member::start(self.command(&["speed", "run", "--stream", self.stream()]))
     }
 
+    /// So many of them.
+    pub fn start_members(&self, members: usize) -> Vec<Member> {
+        (0..members).map(|_| self.start_member()).collect()
+    }
+
     /// A file with another profile of this stream; members that are given it in `KILOWATCH_STREAM_FILES` judge by it.
     pub fn write_profile(&self, name: &str, profile: &str) -> String {
         let file = write_profile(self.folder.path(), name, profile, &self.id);

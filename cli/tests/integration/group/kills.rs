@@ -7,7 +7,6 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use super::{
     ledger::{Producer, ends_well},
-    member::Member,
     trials::{METERS, Trial, trials},
 };
 use crate::{process::wait_until, rounds::seed};
@@ -23,7 +22,7 @@ async fn members_that_are_killed_at_random_lose_nothing_and_double_nothing() {
 async fn are_killed_at_random(trial: &Trial, random: &mut ChaCha8Rng) {
     let cluster = trial.cluster().await;
     let producer = Producer::start(&cluster, 4);
-    let mut members: Vec<Member> = (0..trial.members).map(|_| cluster.start_member()).collect();
+    let mut members = cluster.start_members(trial.members);
     for kill in 0..trial.rounds {
         // No condition to wait for: the moment is what the test draws.
         tokio::time::sleep(Duration::from_millis(random.random_range(0..3000))).await;

@@ -3,7 +3,7 @@
 //! A [`cluster`] has its own topic, group, schema and lake, and each [`member`] is a process; the [`ledger`] is what the
 //! producer knows, and what lake, views and the topic of anomalies are held against after every test. A test that stops a
 //! server has one of its own ([`servers`]). Each fault befalls one stream a few times; in a soak it befalls all of them, and
-//! one of them many times ([`trials`]). What a cluster made goes with it ([`leftovers`]).
+//! one of them many times ([`trials`]). Some days take an [`operator`]. What a cluster made goes with it ([`leftovers`]).
 
 mod backups;
 mod clock;
@@ -14,6 +14,7 @@ mod kills;
 mod ledger;
 mod leftovers;
 pub mod member;
+mod operator;
 mod outages;
 mod positions;
 mod readings;

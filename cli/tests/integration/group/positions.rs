@@ -3,85 +3,24 @@
 use std::collections::BTreeSet;
 
 use kilowatch_shared::{position::PartitionId, views::PositionVerb};
-use serde_json::Value;
 
 use super::{
-    backups::{held, lake_grows, set_back},
-    cluster::Cluster,
-    ledger::{Producer, ends_well},
+    backups::{held, older_lake, set_back},
+    ledger::ends_well,
     member::Member,
+    operator::{Operator, under_load},
     topic::read_topic,
 };
 use crate::{process::wait_until, rounds::rounds};
 
-/// Somebody with `kilowatch speed` at hand.
-pub struct Operator<'a>(pub &'a Cluster);
-
-impl Operator<'_> {
-    /// What `speed status` answers.
-    pub fn status(&self) -> Value {
-        self.0.answer(&["speed", "status", "--stream", self.0.stream()])
-    }
-
-    /// What a verb would change; it changes nothing.
-    pub fn looks_at(&self, verb: &str, partition: u32) -> String {
-        let report = self.0.answer(&self.arguments(verb, &partition.to_string()));
-        assert_eq!(report["done"], false, "nobody said yes: {report}");
-        report["consequences"].to_string()
-    }
-
-    /// Why a verb cannot be done.
-    pub fn is_refused(&self, verb: &str, partition: u32, more: &[&str]) -> String {
-        let partition = partition.to_string();
-        let args = [&self.arguments(verb, &partition)[..], more].concat();
-        let refused = tokio::task::block_in_place(|| self.0.command(&args).output().unwrap());
-        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert_eq!(refused.status.code(), Some(1), "{said}");
-        said
-    }
-
-    /// Does it. A member that looks at its stopped partition right now is in the way for a moment.
-    pub async fn does(&self, verb: &str, partition: u32, more: &[&str]) {
-        let partition = partition.to_string();
-        let args = [&self.arguments(verb, &partition)[..], &["--yes", "--reason", "a test"], more].concat();
-        wait_until("the verb is done", async || {
-            let output = tokio::task::block_in_place(|| self.0.command(&args).output().unwrap());
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() || said.contains("has an owner"), "{said}");
-            output.status.success()
-        })
-        .await;
-    }
-
-    fn arguments<'b>(&'b self, verb: &'b str, partition: &'b str) -> [&'b str; 6] {
-        ["speed", verb, "--stream", self.0.stream(), "--partition", partition]
-    }
-}
-
-/// Waits until each partition is stopped for one of these reasons, and nobody's.
-pub async fn all_are_stopped(cluster: &Cluster, reasons: &[&str]) {
-    wait_until("every partition waits for an operator", async || {
-        let status = Operator(cluster).status();
-        let partitions = status["partitions"].as_array().unwrap();
-        partitions.iter().all(|partition| {
-            let reason = partition["stop"]["reason"].as_str();
-            partition["owner_seen_at"].is_null() && reason.is_some_and(|reason| reasons.contains(&reason))
-        })
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retention_that_passed_the_members_costs_what_it_took_and_no_more() {
-    let cluster = Cluster::new(3).await;
-    let producer = Producer::start(&cluster, 20);
+    let (cluster, producer) = under_load(20).await;
     let operator = Operator(&cluster);
-    let mut members = vec![cluster.start_member()];
+    let mut members = cluster.start_members(1);
     let mut gaps = 0;
     for round in 0..rounds(2, 6) {
-        lake_grows(&cluster).await;
-        let kept = held(&cluster).await;
-        lake_grows(&cluster).await;
+        let kept = older_lake(&cluster).await;
         members.drain(..).for_each(Member::kill);
         // Every second time the lake has lost the same as the log, and more than nobody had applied.
         if round % 2 == 1 {
@@ -92,7 +31,7 @@ async fn retention_that_passed_the_members_costs_what_it_took_and_no_more() {
         let held = held(&cluster).await;
         let begins = cluster.expire_everything().await;
         members.push(cluster.start_member());
-        all_are_stopped(&cluster, &["retention_passed"]).await;
+        operator.sees_all_stopped(&["retention_passed"]).await;
         let sent = producer.count();
         for (partition, low) in &begins {
             let lost = format!("the messages of [{}, {low}) are lost", held.closed_to(partition).unwrap());
@@ -116,29 +55,22 @@ async fn retention_that_passed_the_members_costs_what_it_took_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lake_older_than_what_batch_published_is_filled_from_the_log_after_a_rewind() {
-    let cluster = Cluster::new(3).await;
-    let producer = Producer::start(&cluster, 21);
+    let (cluster, producer) = under_load(21).await;
     let operator = Operator(&cluster);
-    let mut members = vec![cluster.start_member(), cluster.start_member()];
+    let mut members = cluster.start_members(2);
     for _ in 0..rounds(1, 6) {
-        lake_grows(&cluster).await;
-        let kept = held(&cluster).await;
-        lake_grows(&cluster).await;
+        let kept = older_lake(&cluster).await;
         cluster.run(&["batch", "rollup", "--stream", cluster.stream()]);
         let refused = operator.is_refused("rewind", 1, &["--to", "0", "--yes"]);
         assert!(refused.contains("has an owner"), "a partition was moved under its member: {refused}");
         members.drain(..).for_each(Member::kill);
         set_back(&cluster, kept.version.unwrap()).await;
-        members.extend([cluster.start_member(), cluster.start_member()]);
-        all_are_stopped(&cluster, &["lake_below_boundary"]).await;
+        members.extend(cluster.start_members(2));
+        operator.sees_all_stopped(&["lake_below_boundary"]).await;
         let shown = operator.looks_at("rewind", 1);
         assert!(shown.contains("all published windows go"), "{shown}");
         operator.does("rewind", 1, &[]).await;
-        let stopped = |status: &Value| {
-            let partitions = status["partitions"].as_array().unwrap();
-            partitions.iter().filter(|partition| !partition["stop"].is_null()).count()
-        };
-        assert_eq!(stopped(&operator.status()), 0, "the boundary is of all partitions, and so is the rewind");
+        assert_eq!(operator.stopped(), 0, "the boundary is of all partitions, and so is the rewind");
         let sent = producer.count();
         wait_until("the lake has caught up", async || cluster.closed().await > sent).await;
         cluster.run(&["batch", "rollup", "--stream", cluster.stream()]);
@@ -158,10 +90,9 @@ async fn a_lake_older_than_what_batch_published_is_filled_from_the_log_after_a_r
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rewind_judges_again_and_sends_nothing_again_unless_it_is_asked_to() {
-    let cluster = Cluster::new(3).await;
-    let producer = Producer::start(&cluster, 22);
+    let (cluster, producer) = under_load(22).await;
     let operator = Operator(&cluster);
-    let mut members = vec![cluster.start_member()];
+    let mut members = cluster.start_members(1);
     wait_until("readings come through", async || cluster.applied().await > 3_000).await;
     let ledger = producer.finish().await;
     cluster.applied_everything().await;
@@ -170,7 +101,7 @@ async fn a_rewind_judges_again_and_sends_nothing_again_unless_it_is_asked_to() {
     assert!(!of_the_first.is_empty(), "there is nothing to send again");
     let mut expected = read_topic(&cluster.log, &cluster.profile.anomalies_topic).await.len();
     for resend in [&["--to", "0"][..], &["--to", "0", "--resend"]] {
-        members.drain(..).for_each(|member| tokio::task::block_in_place(|| member.stop()));
+        members.drain(..).for_each(|member| drop(member.stop()));
         operator.does("rewind", first.partition, resend).await;
         assert_eq!(cluster.views.anomalies_of(&first).await.unwrap(), [], "what is judged again has to go first");
         members.push(cluster.start_member());
