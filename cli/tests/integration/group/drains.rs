@@ -7,11 +7,14 @@ use super::{
     cluster::Cluster,
     ledger::{Producer, ends_well},
     member::Member,
+    trials::METERS,
 };
 use crate::process::wait_until;
 
+const DRAIN: [&str; 6] = ["--json", "speed", "run", "--stream", METERS, "--until-caught-up"];
+
 fn drain(cluster: &Cluster) -> Member {
-    Member::start(cluster.command(&["--json", "speed", "run", "--stream", cluster.stream(), "--until-caught-up"]))
+    Member::start(cluster.command(&DRAIN))
 }
 
 /// Messages that a member says it applied, once it has ended well.
@@ -49,5 +52,29 @@ async fn a_drain_takes_over_what_a_member_that_died_left_behind() {
     wait_until("the second member has taken over", async || second.said(ASSIGNED) == 1).await;
     first.kill();
     assert!(applied(second) >= 2_000);
+    ends_well(&cluster, ledger, Vec::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_stop_has_no_time_to_close_is_closed_by_the_next_owner_though_it_finds_nothing_to_apply() {
+    let mut cluster = Cluster::new(3).await;
+    // Only a stop would close something, and it gets no time.
+    cluster.set("KILOWATCH_SPEED__SEGMENT_MS", "3600000");
+    cluster.set("KILOWATCH_SPEED__STOP_DEADLINE_MS", "0");
+    let producer = Producer::start(&cluster, 23);
+    let member = cluster.start_member();
+    wait_until("readings come through", async || cluster.applied().await > 5_000).await;
+    let said = member.stop();
+    assert!(said.iter().any(|line| line.contains("exceeded its deadline")), "{said:#?}");
+    let ledger = producer.finish().await;
+    assert!(cluster.closed().await < cluster.applied().await, "the stop had time to close");
+
+    // Neither has the stop of a drain, which does not pass for a good end.
+    let hurried = tokio::task::block_in_place(|| cluster.command(&DRAIN).output().unwrap());
+    cluster.applied_everything().await;
+    let is_closed = cluster.closed().await == cluster.applied().await;
+    assert_eq!(hurried.status.success(), is_closed, "{}", String::from_utf8_lossy(&hurried.stderr));
+
+    cluster.set("KILOWATCH_SPEED__STOP_DEADLINE_MS", "90000");
     ends_well(&cluster, ledger, Vec::new()).await;
 }

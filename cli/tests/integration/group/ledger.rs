@@ -24,6 +24,7 @@ use super::{
     cluster::Cluster,
     member::Member,
     readings::{Readings, padded, readings_of},
+    rest::come_to_rest,
     topic::read_topic,
 };
 use crate::hourly_totals::HourlyTotals;
@@ -122,11 +123,10 @@ async fn produce(wire: Wire, mut next: Readings, enough: Arc<AtomicBool>) {
     }
 }
 
-/// Lets the members finish and stop, then checks I1 to I4.
+/// Brings the group to rest, then checks I1 to I4.
 pub async fn ends_well(cluster: &Cluster, ledger: Ledger, members: Vec<Member>) {
     assert!(ledger.len() > 1_000, "only {} readings were sent: the test tried too little", ledger.len());
-    cluster.applied_everything().await;
-    tokio::task::block_in_place(|| members.into_iter().for_each(Member::stop));
+    come_to_rest(cluster, members).await;
     ledger.hold_against(cluster).await;
 }
 

@@ -4,6 +4,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
+    thread::JoinHandle,
 };
 
 use super::{ASSIGNED, GIVEN_AWAY};
@@ -13,6 +14,7 @@ use crate::process::wait_until;
 pub struct Member {
     child: Child,
     lines: Arc<Mutex<Vec<String>>>,
+    listener: Option<JoinHandle<()>>,
 }
 
 impl Member {
@@ -22,7 +24,7 @@ impl Member {
         let lines = Arc::<Mutex<Vec<String>>>::default();
         let (stderr, heard) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&lines));
         // Reads all the time: a full pipe would stop the process.
-        std::thread::spawn(move || {
+        let listener = std::thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 if std::env::var_os("KILOWATCH_TEST_SHOW_LOGS").is_some() {
                     eprintln!("{line}");
@@ -30,7 +32,7 @@ impl Member {
                 heard.lock().unwrap().push(line);
             }
         });
-        Self { child, lines }
+        Self { child, lines, listener: Some(listener) }
     }
 
     /// How many of its log lines hold this text.
@@ -80,11 +82,15 @@ impl Member {
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM; it has to end well.
-    pub fn stop(mut self) {
+    /// SIGTERM; it has to end well. Returns what it said in its life.
+    pub fn stop(mut self) -> Vec<String> {
         self.signal("-TERM");
-        let status = self.child.wait().unwrap();
-        assert!(status.success(), "{status}: {:#?}", self.lines.lock().unwrap());
+        let status = tokio::task::block_in_place(|| self.child.wait()).unwrap();
+        // It reads to the end of what was said, and has that before it now.
+        self.listener.take().unwrap().join().unwrap();
+        let said = std::mem::take(&mut *self.lines.lock().unwrap());
+        assert!(status.success(), "{status}: {said:#?}");
+        said
     }
 
     /// Waits until it has ended by itself, well, and gives its answer.

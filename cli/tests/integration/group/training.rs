@@ -1,9 +1,11 @@
 //! What a stream's learned detector is trained on.
 
+use std::path::Path;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, succeeds};
 
 /// A training set of the stream's own simulator.
 #[derive(Debug, Clone, Copy)]
@@ -19,8 +21,10 @@ pub struct Training {
 }
 
 impl Training {
-    /// Ingests the set, which ends where the live readings begin, and trains on it. The model serves from then on.
-    pub fn learn(&self, cluster: &Cluster, until: DateTime<Utc>) {
+    /// Ingests the set, which ends where the live readings begin, and trains on it, by commands of a build. The model serves
+    /// from then on.
+    pub fn learn(&self, cluster: &Cluster, binary: &Path, until: DateTime<Utc>) {
+        let run = |args: &[&str]| succeeds(&mut cluster.command_of(binary, args));
         let from = until - TimeDelta::seconds(i64::from(self.interval_secs) * i64::from(self.rounds));
         let (from, rows) = (from.to_rfc3339(), (self.rounds * self.devices).to_string());
         let (file, interval) =
@@ -32,9 +36,9 @@ impl Training {
         if stream != "household" {
             simulation.extend(["--interval", &interval]);
         }
-        cluster.run(&simulation);
-        cluster.run(&["batch", "ingest", &file, "--stream", stream]);
-        let output = cluster.run(&["--json", "batch", "train", "--stream", stream, "--model", self.model]);
+        run(&simulation);
+        run(&["batch", "ingest", &file, "--stream", stream]);
+        let output = run(&["--json", "batch", "train", "--stream", stream, "--model", self.model]);
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(report["promotion"]["outcome"], "promoted", "{report}");
     }

@@ -3,14 +3,19 @@
 //! On every run of the tests a fault befalls one stream; the faults take different ones, so that each stream has its share.
 //! In a soak every fault befalls all of them.
 
+use std::path::Path;
+
 use super::{
-    cluster::{Cluster, meters},
+    cluster::{Cluster, meters, succeeds},
     member::Member,
     readings,
     servers::Addresses,
     training::Training,
 };
-use crate::{process::wait_until, rounds::is_soak};
+use crate::{
+    process::{kilowatch_of, own_binary, wait_until},
+    rounds::is_soak,
+};
 
 /// The meters of these tests, whose three-sigma soon knows what is usual.
 pub const METERS: &str = "members";
@@ -21,31 +26,30 @@ const EVERY_STREAM: &str = "KILOWATCH_TEST_EVERY_STREAM";
 /// The partitions of a topic: one member or three can share them.
 const PARTITIONS: u32 = 3;
 
+/// What three-sigma takes for unusual among the meters.
+const SIGMAS: f64 = 3.0;
+
 /// A built-in stream, and what its learned detector needs.
 struct System {
     stream: &'static str,
-    profile: &'static str,
     training: Option<Training>,
 }
 
 const SYSTEMS: [System; 5] = [
     System {
         stream: "household",
-        profile: include_str!("../../../../shared/profiles/household.toml"),
         training: Some(Training { model: "isolation-forest", devices: 1, interval_secs: 60, rounds: 20 * 24 * 60 }),
     },
     System {
         stream: "power-plant",
-        profile: include_str!("../../../../shared/profiles/power-plant.toml"),
         training: Some(Training { model: "isolation-forest", devices: 8, interval_secs: 900, rounds: 30 * 24 * 4 }),
     },
     System {
         stream: "campus",
-        profile: include_str!("../../../../shared/profiles/campus.toml"),
         training: Some(Training { model: "k-means", devices: 15, interval_secs: 150, rounds: 5 * 24 * 24 }),
     },
-    System { stream: "sensor", profile: include_str!("../../../../shared/profiles/sensor.toml"), training: None },
-    System { stream: "grid", profile: include_str!("../../../../shared/profiles/grid.toml"), training: None },
+    System { stream: "sensor", training: None },
+    System { stream: "grid", training: None },
 ];
 
 /// One stream under one fault.
@@ -87,30 +91,45 @@ impl Trial {
 
     /// The same with another number of partitions.
     pub async fn cluster_of(&self, addresses: Addresses, partitions: u32) -> Cluster {
+        self.cluster_by(own_binary(), addresses, &self.profile_of(own_binary(), partitions)).await
+    }
+
+    /// The stream as another build set it up: an old build rightly refuses a profile that names what it does not know, and
+    /// models of a newer one.
+    pub async fn cluster_of_build(&self, binary: &Path) -> Cluster {
+        self.cluster_by(binary, Addresses::shared(), &self.profile_of(binary, PARTITIONS)).await
+    }
+
+    async fn cluster_by(&self, binary: &Path, addresses: Addresses, profile: &str) -> Cluster {
         println!("{self:?}");
-        let cluster = Cluster::of(addresses, &self.profile(partitions)).await;
+        let cluster = Cluster::of(addresses, profile).await;
         if let Some(training) = self.system().and_then(|system| system.training) {
-            tokio::task::block_in_place(|| training.learn(&cluster, readings::start(0)));
+            tokio::task::block_in_place(|| training.learn(&cluster, binary, readings::start(0)));
         }
         cluster
     }
 
-    /// Its profile.
-    pub fn profile(&self, partitions: u32) -> String {
-        let Some(system) = self.system() else { return meters(partitions, 3.0) };
-        replaced(system.profile, "partitions = ", |_| partitions.to_string())
+    fn profile_of(&self, binary: &Path, partitions: u32) -> String {
+        match self.system() {
+            Some(system) => replaced(&shown_by(binary, system.stream), "partitions = ", |_| partitions.to_string()),
+            None => meters(partitions, SIGMAS),
+        }
     }
 
-    /// The same with detectors that judge otherwise.
-    pub fn changed_profile(&self) -> String {
-        let Some(system) = self.system() else { return meters(PARTITIONS, 4.0) };
+    /// The profile of a build, with its detectors as they are and with detectors that judge otherwise.
+    pub fn two_profiles(&self, binary: &Path) -> [String; 2] {
+        let profile = self.profile_of(binary, PARTITIONS);
         let doubled = |secs: &str| (2 * secs.parse::<u64>().unwrap()).to_string();
-        replaced(&replaced(system.profile, "cool_down_secs = ", doubled), "partitions = ", |_| PARTITIONS.to_string())
+        let changed = match self.system() {
+            Some(_) => replaced(&profile, "cool_down_secs = ", doubled),
+            None => meters(PARTITIONS, SIGMAS + 1.0),
+        };
+        [profile, changed]
     }
 
     /// That many, which share the partitions.
     pub async fn start_members(&self, cluster: &Cluster) -> Vec<Member> {
-        let members: Vec<Member> = (0..self.members).map(|_| cluster.start_member()).collect();
+        let members = cluster.start_members(self.members);
         wait_until("every member has partitions", async || {
             let partitions = || members.iter().map(Member::partitions);
             partitions().sum::<usize>() == PARTITIONS as usize && partitions().all(|partitions| partitions > 0)
@@ -122,6 +141,13 @@ impl Trial {
     fn system(&self) -> Option<&'static System> {
         SYSTEMS.iter().find(|system| system.stream == self.stream)
     }
+}
+
+/// The profile of a built-in stream as a build has it.
+fn shown_by(binary: &Path, stream: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = succeeds(&mut kilowatch_of(binary, &folder.path().join("data"), &["streams", "show", stream]));
+    String::from_utf8(shown.stdout).unwrap()
 }
 
 /// The profile with other values in the lines of a key.

@@ -27,9 +27,9 @@ async fn an_upgrade_member_by_member_under_load_changes_no_verdict_that_was_give
 }
 
 async fn is_upgraded(trial: &Trial, previous: &Path) {
-    let cluster = trial.cluster().await;
-    let old = cluster.write_profile("old", &trial.profile(3));
-    let new = cluster.write_profile("new", &trial.changed_profile());
+    let cluster = trial.cluster_of_build(previous).await;
+    let [before, after] = trial.two_profiles(previous);
+    let (old, new) = (cluster.write_profile("old", &before), cluster.write_profile("new", &after));
     let producer = Producer::start(&cluster, 11);
     let mut members = vec![start(&cluster, previous, &old), start(&cluster, previous, &old)];
     caught_up(&cluster, &producer).await;
@@ -38,7 +38,7 @@ async fn is_upgraded(trial: &Trial, previous: &Path) {
             // One member after the other, so that both kinds own partitions at the same time.
             for _ in 0..2 {
                 let leaving = members.remove(0);
-                tokio::task::block_in_place(|| leaving.stop());
+                leaving.stop();
                 let joined = start(&cluster, binary, profile);
                 wait_until("the new member has a partition", async || joined.said(ASSIGNED) > 0).await;
                 members.push(joined);

@@ -9,10 +9,11 @@ use crate::{
     group::{
         cluster::{Cluster, succeeds},
         member::Member,
+        rest::come_to_rest,
         servers::Addresses,
         training::Training,
     },
-    process::wait_until,
+    process::{own_binary, wait_until},
 };
 
 /// Readings a second of the second half, so that it is still flowing when a member is killed.
@@ -50,13 +51,12 @@ impl System {
         let mut cluster = Cluster::of(Addresses::shared(), self.profile).await;
         cluster.set("KILOWATCH_SPEED__SEGMENT_MS", "2000");
         if let Some(training) = &self.training {
-            tokio::task::block_in_place(|| training.learn(&cluster, Self::start()));
+            tokio::task::block_in_place(|| training.learn(&cluster, own_binary(), Self::start()));
         }
 
         let member = cluster.start_member();
         succeeds(&mut self.simulator(&cluster, 0));
-        cluster.applied_everything().await;
-        tokio::task::block_in_place(|| member.stop());
+        come_to_rest(&cluster, vec![member]).await;
         let half = Found::read(&cluster).await;
         half.stands_up_to_a_replay(&cluster);
 
@@ -86,8 +86,7 @@ impl System {
         let victim = members.iter().position(|member| member.partitions() > 0).unwrap();
         members.swap_remove(victim).kill();
         assert!(tokio::task::block_in_place(|| simulator.wait()).unwrap().success());
-        cluster.applied_everything().await;
-        tokio::task::block_in_place(|| members.into_iter().for_each(Member::stop));
+        come_to_rest(cluster, members).await;
     }
 
     /// The producer of the first half of the live readings, or of the second.

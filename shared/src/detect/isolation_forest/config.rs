@@ -25,12 +25,17 @@ pub struct IsolationForestConfig {
     pub train_window_days: Option<u32>,
     /// Rows that each tree is grown from, 16 to 4096. Default 256, the paper's. More tell apart what lies close together,
     /// such as several kinds of devices in one stream, and a reading costs more: its trees no longer fit into the cache.
-    #[serde(default = "paper")]
+    // Not written where it is the default: the build before it, which may be in the same group, reads these pins too.
+    #[serde(default = "paper", skip_serializing_if = "is_paper")]
     pub rows_per_tree: u32,
 }
 
 const fn paper() -> u32 {
     ForestParams::PAPER.sample_size
+}
+
+const fn is_paper(rows: &u32) -> bool {
+    *rows == paper()
 }
 
 impl IsolationForestConfig {

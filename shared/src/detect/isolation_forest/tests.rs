@@ -87,6 +87,17 @@ fn a_configuration_names_every_problem_with_its_key() {
 }
 
 #[test]
+fn a_key_that_has_its_default_is_not_in_the_pins_that_the_build_before_it_reads() {
+    let text = "features = [\"voltage\"]\nalarm_quantile = 0.99\n";
+    for (more, is_written) in [("", false), ("rows_per_tree = 256", false), ("rows_per_tree = 512", true)] {
+        let config: IsolationForestConfig = toml::from_str(&format!("{text}{more}")).unwrap();
+        let pinned = serde_json::to_string(&config).unwrap();
+        assert_eq!(pinned.contains("rows_per_tree"), is_written, "{pinned}");
+        assert_eq!(serde_json::from_str::<IsolationForestConfig>(&pinned).unwrap(), config);
+    }
+}
+
+#[test]
 fn a_combination_that_never_occurs_is_more_unusual_than_either_value() {
     // 242 V is usual at no load and 238 V at full load.
     let model = forest(1);
