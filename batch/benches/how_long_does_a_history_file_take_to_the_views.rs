@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("ingest: {:.3} s, {rate:.0} rows/s, {} files, {megabytes} MB of Parquet", report.seconds, report.files);
     println!("peak after ingest: {} MB resident", peak_megabytes());
     for full in [false, true] {
-        let report = rollup(&deps, profile, &RollupRequest { full }).await?;
+        let report = rollup(&deps, profile, &RollupRequest { full, as_of: None }).await?;
         println!(
             "roll-up (full: {full}): query {:.3} s, publication {:.3} s, {} partials",
             report.query_seconds, report.publish_seconds, report.partials

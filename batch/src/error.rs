@@ -27,6 +27,26 @@ pub enum BatchError {
         /// When the forecast was to be issued.
         issued_at: DateTime<Utc>,
     },
+    /// A publication of a version that is older than what the views have seen.
+    #[error(
+        "the views have seen version {seen} of the lake, and publishing version {version} would move the boundary back; \
+         look at it with `kilowatch lake sql --as-of {version}`, or compare with `kilowatch lake diff`"
+    )]
+    BehindBoundary {
+        /// What was to be published.
+        version: i64,
+        /// The boundary's version.
+        seen: i64,
+    },
+    /// A publication of a version in which rows would count that a file's rows replace.
+    #[error(
+        "version {version} holds live rows that a file's rows replace and that no roll-up had marked yet: they would count \
+         twice; publish a newer version"
+    )]
+    Unsettled {
+        /// What was to be published.
+        version: i64,
+    },
     /// The lake.
     #[error(transparent)]
     Lake(#[from] LakeError),
@@ -72,6 +92,8 @@ impl BatchError {
             Self::Ingest(_)
             | Self::Train(_)
             | Self::TooWide { .. }
+            | Self::BehindBoundary { .. }
+            | Self::Unsettled { .. }
             | Self::Hindsight { .. }
             | Self::Internal { .. } => RetryHint::Never,
         }

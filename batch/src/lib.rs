@@ -2,9 +2,11 @@
 //! thinking, and a crash at any instant leaves what was published before.
 //!
 //! file -[`jobs::ingest`]-> lake -[`jobs::rollup`]-> views; [`jobs::verify`] replays the lake and compares.
+//! [`diff`] says what differs between two versions of the lake.
 //! lake -[`features`]-> rows -[`training`]-> a model -[`jobs::forecast`]-> views. [`schedule`] runs the jobs by the clock.
 
 pub mod deps;
+pub mod diff;
 pub mod error;
 pub mod features;
 pub mod ingest;

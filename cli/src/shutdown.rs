@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM become one token.
+//! Ctrl-C and SIGTERM become one token, or the end of a wait.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -24,4 +24,16 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
         std::process::exit(130);
     });
     Ok(token)
+}
+
+/// Waits for the first Ctrl-C or SIGTERM; from the call on neither of them ends the process by itself.
+///
+/// # Errors
+/// Signals cannot be handled here.
+pub fn interrupted() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+    })
 }

@@ -31,21 +31,30 @@ impl Stores {
     /// An address that is wrong, or a store that cannot be reached.
     pub async fn open(context: &Context) -> anyhow::Result<Self> {
         let settings = &context.settings;
-        std::fs::create_dir_all(&settings.data_dir)
-            .with_context(|| format!("making the data folder {}", settings.data_dir.display()))?;
-        let store = LakeStore::open(&settings.lake.url_or_default(&settings.data_dir), &context.environment)
-            .context("opening the lake")?;
         let clock: SharedClock = Arc::new(SystemClock);
-        let lake = DeltaLake::new(store, Arc::clone(&clock));
+        let lake = open_lake(context)?;
         let views =
             views::open(&settings.views.url_or_default(&settings.data_dir)).await.context("opening the views")?;
-        Ok(Self { lake: Arc::new(lake), views, clock })
+        Ok(Self { lake, views, clock })
     }
 
     /// What batch jobs work with.
     pub fn batch(&self) -> BatchDeps {
         BatchDeps { lake: Arc::clone(&self.lake), views: Arc::clone(&self.views), clock: Arc::clone(&self.clock) }
     }
+}
+
+/// Opens the lake alone, for whoever needs nothing of the views.
+///
+/// # Errors
+/// An address that is wrong, or a store that cannot be reached.
+pub fn open_lake(context: &Context) -> anyhow::Result<Arc<DeltaLake>> {
+    let settings = &context.settings;
+    std::fs::create_dir_all(&settings.data_dir)
+        .with_context(|| format!("making the data folder {}", settings.data_dir.display()))?;
+    let store = LakeStore::open(&settings.lake.url_or_default(&settings.data_dir), &context.environment)
+        .context("opening the lake")?;
+    Ok(Arc::new(DeltaLake::new(store, Arc::new(SystemClock))))
 }
 
 /// Opens the log; the views know which topics were adopted as another generation, which a mere producer need not.

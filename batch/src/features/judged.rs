@@ -15,6 +15,7 @@ use kilowatch_shared::{
 };
 
 use super::{
+    Known,
     extent::Extent,
     read::{NO_VERSION, ReadRows, WEEK_SECS, each_batch, only, readings_of},
 };
@@ -38,8 +39,8 @@ pub struct JudgedRows {
 pub struct TrainWindow {
     /// Its length; `None` is the whole history.
     pub days: Option<u32>,
-    /// The end, exclusive.
-    pub until: DateTime<Utc>,
+    /// Its end, and the lake as of when.
+    pub known: Known,
 }
 
 /// The readings of a window, of which nothing but their number and their times were read yet.
@@ -60,9 +61,9 @@ impl<'a> JudgedReadings<'a> {
     /// # Errors
     /// [`LakeError`]; a stream without a table has no readings.
     pub async fn open(lake: &'a DeltaLake, profile: &'a StreamProfile, window: TrainWindow) -> Result<Self, LakeError> {
-        let TrainWindow { days, until } = window;
+        let TrainWindow { days, known: Known { until, as_of } } = window;
         let mut found = Self { lake, profile, files: None, from: None, until, extent: Extent::default() };
-        let Some(mut files) = readings_of(lake, &profile.name).await? else { return Ok(found) };
+        let Some(mut files) = readings_of(lake, &profile.name, as_of).await? else { return Ok(found) };
         found.extent = Extent::of(lake, &files, until).await?;
         let last_days = |newest: DateTime<Utc>| newest.checked_sub_signed(TimeDelta::days(i64::from(days?)));
         found.from = found.extent.newest().and_then(last_days);

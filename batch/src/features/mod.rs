@@ -11,10 +11,12 @@ pub mod hourly;
 pub mod issue;
 pub mod issue_table;
 pub mod judged;
+mod known;
 pub mod read;
 mod table;
 
 pub use hourly::{HourIndex, HourTotal, HourlySeries};
 pub use issue::{ISSUE_FEATURES, issue_features};
 pub use issue_table::IssueTable;
+pub use known::Known;
 pub use table::FeatureTable;

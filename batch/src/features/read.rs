@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use kilowatch_shared::{
     lake::{
-        LakeError, LakeTable,
+        AsOf, LakeError, LakeTable,
         delta::{DeltaLake, TableFiles},
         schema::instant_type,
         session::{SessionLimits, SessionTable, lake_session, stream_error},
@@ -21,7 +21,7 @@ use kilowatch_shared::{
     stream::StreamProfile,
 };
 
-use super::{FeatureTable, HourIndex, HourTotal, HourlySeries};
+use super::{FeatureTable, HourIndex, HourTotal, HourlySeries, Known};
 use crate::{sql, training::step_across};
 
 /// Rows that a table is thinned to: six years of one meter's minutes are read whole, in about 50 bytes a row.
@@ -41,7 +41,7 @@ pub struct ReadRows<T> {
     pub lake_version: i64,
 }
 
-/// Readings before `until` that hold all of `measures` and the `target`, in the order of their time: the measures are
+/// Readings that are known and hold all of `measures` and the `target`, in the order of their time: the measures are
 /// the first columns, hour, day of week and month the next ones if there is a calendar. A larger lake is thinned evenly
 /// over the hours of the week.
 ///
@@ -53,13 +53,19 @@ pub async fn read_features(
     measures: &[String],
     target: Option<&str>,
     calendar: Option<LocalCalendar>,
-    until: DateTime<Utc>,
+    known: Known,
 ) -> Result<ReadRows<FeatureTable>, LakeError> {
     let mut names = measures.to_vec();
     names.extend(calendar.iter().flat_map(|_| kilowatch_shared::model::calendar::CALENDAR_FEATURES.map(str::to_owned)));
-    let mut reader =
-        FeatureReader { table: FeatureTable::new(names), measures, target, calendar, until, thinning: None };
-    let Some(files) = readings_of(lake, &profile.name).await? else {
+    let mut reader = FeatureReader {
+        table: FeatureTable::new(names),
+        measures,
+        target,
+        calendar,
+        until: known.until,
+        thinning: None,
+    };
+    let Some(files) = readings_of(lake, &profile.name, known.as_of).await? else {
         return Ok(ReadRows { rows: reader.table, lake_version: NO_VERSION });
     };
     let all: u64 = files.files.iter().filter_map(|file| file.stats.rows).sum();
@@ -70,7 +76,7 @@ pub async fn read_features(
     Ok(ReadRows { rows: reader.finish(), lake_version: files.version })
 }
 
-/// Hourly means of a measure by device, of hours that are over at `until` by device.
+/// Hourly means of a measure by device, of hours that are over at the end of what is known.
 ///
 /// # Errors
 /// [`LakeError`]; a stream without a table has no devices.
@@ -78,9 +84,10 @@ pub async fn read_hours(
     lake: &DeltaLake,
     profile: &StreamProfile,
     measure: &str,
-    until: HourIndex,
+    known: Known,
 ) -> Result<ReadRows<BTreeMap<DeviceId, HourlySeries>>, LakeError> {
-    let Some(files) = readings_of(lake, &profile.name).await? else {
+    let until = HourIndex::of(known.until);
+    let Some(files) = readings_of(lake, &profile.name, known.as_of).await? else {
         return Ok(ReadRows { rows: BTreeMap::new(), lake_version: NO_VERSION });
     };
     let query = sql::for_profile(include_str!("hours.sql"), &only(profile, &[measure]), 3600);
@@ -98,8 +105,12 @@ pub async fn read_hours(
 /// Version of a table that does not exist.
 pub(super) const NO_VERSION: i64 = -1;
 
-pub(super) async fn readings_of(lake: &DeltaLake, stream: &StreamName) -> Result<Option<TableFiles>, LakeError> {
-    match lake.open_table(stream, LakeTable::Readings, None).await {
+pub(super) async fn readings_of(
+    lake: &DeltaLake,
+    stream: &StreamName,
+    as_of: Option<AsOf>,
+) -> Result<Option<TableFiles>, LakeError> {
+    match lake.open_table_as_of(stream, LakeTable::Readings, as_of).await {
         Ok(files) => Ok(Some(files)),
         Err(LakeError::NoSuchTable { .. }) => Ok(None),
         Err(error) => Err(error),

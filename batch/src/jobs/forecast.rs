@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
     forecast::{ForecastPoint, ForecastVintage},
     job::JobStatus,
+    lake::{AsOf, LakeTable},
     model::{ForecastModel, ModelError, ModelId, ModelKind, load_forecast},
     position::DeviceId,
     stream::StreamProfile,
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::history::{Summary, recorded};
 use crate::{
     BatchDeps, BatchError,
-    features::{HourIndex, HourlySeries, ISSUE_FEATURES, issue_features, read::read_hours},
+    features::{HourIndex, HourlySeries, ISSUE_FEATURES, Known, issue_features, read::read_hours},
     training::TrainError,
 };
 
@@ -27,6 +28,9 @@ use crate::{
 pub struct ForecastRequest {
     /// As of this instant, for every device; else as of now, or of the end of a device's history.
     pub issued_at: Option<DateTime<Utc>>,
+    /// With the lake as of this point, and issued when that version was committed if `issued_at` says nothing else; else
+    /// the newest version.
+    pub as_of: Option<AsOf>,
 }
 
 /// One device's forecast.
@@ -82,7 +86,10 @@ async fn run(
     let Some(manifest) = deps.views.serving_model(&profile.name, ModelKind::Forecast).await? else {
         return Ok(report);
     };
-    let now = HourIndex::of(request.issued_at.unwrap_or_else(|| deps.clock.now()));
+    let now = HourIndex::of(match request.issued_at {
+        Some(issued_at) => issued_at,
+        None => time_of(deps, profile, request.as_of).await?,
+    });
     if request.issued_at.is_some() && manifest.train_until > now.start() {
         let (model, trained_until) = (manifest.id, manifest.train_until);
         return Err(BatchError::Hindsight { model, trained_until, issued_at: now.start() });
@@ -92,7 +99,8 @@ async fn run(
         let reason = "it takes features that this build does not compute; train it again".to_owned();
         return Err(TrainError::from(ModelError::Unreadable { reason }).into());
     }
-    let read = read_hours(&deps.lake, profile, &model.target, now).await?;
+    let read =
+        read_hours(&deps.lake, profile, &model.target, Known { until: now.start(), as_of: request.as_of }).await?;
     report.model_id = Some(manifest.id.clone());
     report.lake_version = Some(read.lake_version);
     for (device, history) in read.rows {
@@ -124,6 +132,16 @@ async fn run(
         });
     }
     Ok(report)
+}
+
+/// What time it is, or was when what is known was committed: a forecast must not claim to have been issued with what came
+/// later.
+async fn time_of(deps: &BatchDeps, profile: &StreamProfile, as_of: Option<AsOf>) -> Result<DateTime<Utc>, BatchError> {
+    if as_of.is_none() {
+        return Ok(deps.clock.now());
+    }
+    let table = deps.lake.open_table_as_of(&profile.name, LakeTable::Readings, as_of).await?;
+    Ok(deps.lake.committed_at(&profile.name, LakeTable::Readings, table.version).await?)
 }
 
 /// When a device's forecast is issued: now, unless its history ended before what a forecast of now could reach.

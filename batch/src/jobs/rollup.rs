@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use kilowatch_shared::{
     checkpoint::Boundary,
     job::JobStatus,
-    lake::delta::TableFiles,
+    lake::{AsOf, LakeTable, delta::TableFiles},
     rollup::RollupRow,
     stream::StreamProfile,
     views::{Publication, PublishOutcome, ReplacedWindows, StageId},
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::history::{Summary, recorded};
 use crate::{
     BatchDeps, BatchError,
-    rollups::{Scope, Settled, WindowQuery, scope_since, settle_superseded},
+    rollups::{Scope, Settled, WindowQuery, has_unsettled, scope_since, settle_superseded},
 };
 
 /// A publication is refused when another one came first, which a second look resolves.
@@ -35,6 +35,8 @@ const STAGE_ROWS: usize = 10_000;
 pub struct RollupRequest {
     /// All windows and all superseded rows, and not only those that can have changed since the last publication.
     pub full: bool,
+    /// The lake as of this point and not its newest version. One that the views have seen more than is refused.
+    pub as_of: Option<AsOf>,
 }
 
 /// How it ended.
@@ -114,7 +116,10 @@ async fn run(deps: &BatchDeps, profile: &StreamProfile, request: RollupRequest) 
     for _ in 0..MAX_TRIES {
         let expected = deps.views.boundary(&profile.name).await?;
         let since = expected.lake_version.filter(|_| !request.full);
-        let Settled { table, marked_rows } = settle_superseded(deps, profile, since).await?;
+        let Settled { table, marked_rows } = match request.as_of {
+            None => settle_superseded(deps, profile, since).await?,
+            Some(as_of) => settled_as_of(deps, profile, since, as_of, &expected).await?,
+        };
         superseded_rows += marked_rows;
         let Some(table) = table else { return Ok(up_to_date(expected, began)) };
         let next = boundary_of(&table);
@@ -162,6 +167,26 @@ async fn run(deps: &BatchDeps, profile: &StreamProfile, request: RollupRequest) 
         }
     }
     Err(BatchError::Contended { job: "rollup", attempts: MAX_TRIES, reason: refusal })
+}
+
+/// An older version to publish. The views keep what they have seen of a newer one, and nothing can be marked in a version
+/// that is past.
+async fn settled_as_of(
+    deps: &BatchDeps,
+    profile: &StreamProfile,
+    since: Option<i64>,
+    as_of: AsOf,
+    expected: &Boundary,
+) -> Result<Settled, BatchError> {
+    let table = deps.lake.open_table_as_of(&profile.name, LakeTable::Readings, Some(as_of)).await?;
+    let version = table.version;
+    if let Some(seen) = expected.lake_version.filter(|seen| *seen > version) {
+        return Err(BatchError::BehindBoundary { version, seen });
+    }
+    if has_unsettled(deps, profile, since, &table).await? {
+        return Err(BatchError::Unsettled { version });
+    }
+    Ok(Settled { table: Some(table), marked_rows: 0 })
 }
 
 /// Clears what speed has of the windows that batch has seen. Reads are exact without it, so a failure is logged, and the

@@ -9,6 +9,6 @@ mod superseded;
 mod touched;
 mod windows;
 
-pub(crate) use superseded::{Settled, settle_superseded};
+pub(crate) use superseded::{Settled, has_unsettled, settle_superseded};
 pub(crate) use touched::{Scope, TouchedWindows, scope_since};
 pub(crate) use windows::WindowQuery;

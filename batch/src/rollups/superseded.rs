@@ -87,6 +87,21 @@ pub(crate) async fn settle_superseded(
     })
 }
 
+/// Whether a version holds live rows that a file's rows replace and that are not marked, one of them added since.
+///
+/// # Errors
+/// [`BatchError::Lake`].
+pub(crate) async fn has_unsettled(
+    deps: &BatchDeps,
+    profile: &StreamProfile,
+    since: Option<i64>,
+    table: &TableFiles,
+) -> Result<bool, BatchError> {
+    let new = new_files(deps, profile, since, table).await?;
+    let (live, filed) = overlapping(table, new.as_ref());
+    Ok(!live.files.is_empty() && !superseded_positions(deps, &live, &filed).await?.is_empty())
+}
+
 /// Marks what is superseded in one version of the table.
 async fn look(
     deps: &BatchDeps,

@@ -83,7 +83,7 @@ impl Room {
     }
 
     pub async fn rollup(&self, full: bool) -> RollupReport {
-        rollup(&self.deps, &self.profile, &RollupRequest { full }).await.unwrap()
+        rollup(&self.deps, &self.profile, &RollupRequest { full, as_of: None }).await.unwrap()
     }
 
     pub async fn verify(&self) -> VerifyReport {

@@ -82,7 +82,7 @@ async fn an_ingest_that_dies_anywhere_is_done_by_the_next_one_and_nothing_comes_
     }
 }
 
-const INCREMENTAL: RollupRequest = RollupRequest { full: false };
+const INCREMENTAL: RollupRequest = RollupRequest { full: false, as_of: None };
 
 /// A room in which a roll-up has live rows to mark, and everything to publish.
 async fn room_to_roll_up() -> (Room, LivePartition) {

@@ -16,7 +16,7 @@ use crate::{
 };
 
 async fn issue(room: &Room, issued_at: Option<DateTime<Utc>>) -> Result<ForecastReport, BatchError> {
-    forecast(&room.deps, &room.profile, &ForecastRequest { issued_at }).await
+    forecast(&room.deps, &room.profile, &ForecastRequest { issued_at, as_of: None }).await
 }
 
 async fn newest(room: &Room) -> ForecastVintage {

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly, and so may its helpers")]
 
 mod adaptation;
+mod as_of;
 mod bench_room;
 mod crashes;
+mod diff;
 mod forecast;
 mod held_out;
 mod history;

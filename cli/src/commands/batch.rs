@@ -19,6 +19,7 @@ use kilowatch_batch::{
 };
 use kilowatch_serving::NoSpeedHere;
 use kilowatch_shared::{
+    lake::AsOf,
     model::ModelKind,
     position::{DeviceId, StreamName},
     stream::StreamProfile,
@@ -111,6 +112,9 @@ pub struct RollupArgs {
     /// All windows, not only those that changed.
     #[arg(long)]
     full: bool,
+    /// The lake as of this version or time; refused where the views have seen more.
+    #[arg(long, value_name = "VERSION|TIME")]
+    as_of: Option<AsOf>,
 }
 
 /// Arguments of `train`.
@@ -127,6 +131,9 @@ pub struct TrainArgs {
     /// Only readings before this instant.
     #[arg(long, value_name = "TIME", value_parser = arguments::instant)]
     until: Option<DateTime<Utc>>,
+    /// Learns from the lake as of this version or time [default: its newest version].
+    #[arg(long, value_name = "VERSION|TIME")]
+    as_of: Option<AsOf>,
     /// Keeps the model that serves now.
     #[arg(long)]
     no_promote: bool,
@@ -140,6 +147,9 @@ pub struct ForecastArgs {
     /// Issues it as of this instant, with what was known then [default: now].
     #[arg(long, value_name = "TIME", value_parser = arguments::instant)]
     issued_at: Option<DateTime<Utc>>,
+    /// With the lake as of this version or time, and issued then unless --issued-at says when.
+    #[arg(long, value_name = "VERSION|TIME")]
+    as_of: Option<AsOf>,
 }
 
 impl BatchCommand {
@@ -154,21 +164,26 @@ impl BatchCommand {
             }
             Self::Rollup(args) => {
                 let (deps, profile) = opened(&args.stream, context).await?;
-                let report = rollup(&deps, &profile, &RollupRequest { full: args.full }).await?;
+                let report = rollup(&deps, &profile, &RollupRequest { full: args.full, as_of: args.as_of }).await?;
                 output::answer(context.json, &report, Summary::sentence)?;
                 Ok(ExitCode::SUCCESS)
             }
             Self::Train(args) => {
                 let (deps, profile) = opened(&args.stream, context).await?;
-                let request =
-                    TrainRequest { kind: args.model, seed: args.seed, promote: !args.no_promote, until: args.until };
+                let request = TrainRequest {
+                    kind: args.model,
+                    seed: args.seed,
+                    promote: !args.no_promote,
+                    until: args.until,
+                    as_of: args.as_of,
+                };
                 let report = train(&deps, &profile, &request).await?;
                 output::answer(context.json, &report, describe_training)?;
                 Ok(ExitCode::SUCCESS)
             }
             Self::Forecast(args) => {
                 let (deps, profile) = opened(&args.stream, context).await?;
-                let request = ForecastRequest { issued_at: args.issued_at };
+                let request = ForecastRequest { issued_at: args.issued_at, as_of: args.as_of };
                 let report = forecast(&deps, &profile, &request).await?;
                 output::answer(context.json, &report, Summary::sentence)?;
                 Ok(ExitCode::SUCCESS)

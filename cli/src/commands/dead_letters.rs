@@ -240,7 +240,7 @@ async fn run_replay(args: &ReplayArgs, context: &Context) -> anyhow::Result<Exit
     }
     // What an interrupted replay left in the lake is not published yet either; a roll-up that finds nothing new costs little.
     if total.appended + total.already_replayed > 0 {
-        rollup(&deps, &profile, &RollupRequest { full: false }).await.context("publishing what was replayed")?;
+        rollup(&deps, &profile, &RollupRequest::default()).await.context("publishing what was replayed")?;
     }
     output::answer(context.json, &total, |total| {
         let examples =

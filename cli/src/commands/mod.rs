@@ -4,6 +4,7 @@ mod batch;
 mod config;
 mod dead_letters;
 mod drain;
+mod lake;
 mod models;
 mod positions;
 mod serve;
@@ -36,6 +37,9 @@ pub enum Command {
     /// Trained models and which one serves.
     #[command(subcommand)]
     Models(models::ModelsCommand),
+    /// The lake's tables and their history: what is there, what was there, and SQL over it.
+    #[command(subcommand)]
+    Lake(lake::LakeCommand),
     /// Messages that became no reading, and another try for them.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersCommand),
@@ -61,6 +65,7 @@ impl Command {
             Self::Speed(command) => block_on(command.run(context)),
             Self::Serve => block_on(serve::run(context)),
             Self::Simulate(args) => block_on(simulate::run(args, context)),
+            Self::Lake(command) => on_deep_stacks(|| command.run(context)),
             Self::DeadLetters(command) => block_on(command.run(context)),
             Self::Models(command) => block_on(command.run(context)),
         }
@@ -70,10 +75,32 @@ impl Command {
 /// What blocking work that nobody waits for any more gets at the end of the process.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(1);
 
+/// Stack of the threads that plan and run what people write. The engine walks an expression level by level, and a query
+/// of the longest text ([`kilowatch_shared::lake::session::Query`]) can have thousands of levels; only pages that are used
+/// take memory.
+const DEEP_STACK_BYTES: usize = 512 << 20;
+
 fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(work);
     // A forest that is still being grown for nobody must not keep a stopped process for minutes.
     runtime.shutdown_timeout(LEFTOVER_GRACE);
     outcome
+}
+
+/// The same where the work, and what it spawns, may go deep.
+fn on_deep_stacks<F: Future<Output = anyhow::Result<ExitCode>>>(
+    work: impl FnOnce() -> F + Send,
+) -> anyhow::Result<ExitCode> {
+    let run = move || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.enable_all().thread_stack_size(DEEP_STACK_BYTES).build()?;
+        let outcome = runtime.block_on(work());
+        runtime.shutdown_timeout(LEFTOVER_GRACE);
+        outcome
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(DEEP_STACK_BYTES).spawn_scoped(scope, run)?;
+        thread.join().map_err(|_| anyhow::anyhow!("the command broke; the lines above say where"))?
+    })
 }

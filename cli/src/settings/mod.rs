@@ -6,6 +6,7 @@ mod environment;
 mod error;
 mod log_security;
 mod show;
+mod sql;
 mod stores;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use error::SettingsError;
 pub use log_security::LogSecuritySettings;
 pub use show::{ShownValue, shown_values};
+pub use sql::SqlSettings;
 pub use stores::{LakeSettings, LogSettings, ViewsSettings};
 
 /// Ours at `info`, others at `warn`. The HTTP parser calls every request that is none an error, at the word of any client;
@@ -134,6 +136,7 @@ impl Settings {
         problems.extend(self.serving.problems().into_iter().map(|problem| format!("serving.{problem}")));
         problems.extend(self.ops.problems().into_iter().map(|problem| format!("ops.{problem}")));
         problems.extend(self.schedule.problems().into_iter().map(|problem| format!("schedule.{problem}")));
+        problems.extend(self.lake.sql.problems());
         problems.extend(self.log.problems());
         if self.data_dir.as_os_str().is_empty() {
             problems.push("data_dir = \"\": name a folder, for example kilowatch-data".to_owned());

@@ -8,7 +8,7 @@ use std::{
 use kilowatch_shared::log::kafka::KafkaSecurity;
 use serde::{Deserialize, Serialize};
 
-use super::LogSecuritySettings;
+use super::{LogSecuritySettings, SqlSettings};
 
 /// Where the lake is.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub struct LakeSettings {
     /// A folder, `file:///...`, or `s3://bucket/prefix` (credentials, endpoint and region by the usual `AWS_...`
     /// variables). Default `<data_dir>/lake`. Variable `KILOWATCH_LAKE__URL`.
     pub url: Option<String>,
+    /// What a query of `lake sql` may use.
+    pub sql: SqlSettings,
 }
 
 /// Where the views are.

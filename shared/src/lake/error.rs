@@ -1,5 +1,7 @@
 //! What can go wrong at the lake.
 
+use chrono::{DateTime, Utc};
+
 use crate::{
     model::ModelId,
     position::{Offset, StreamName},
@@ -30,6 +32,53 @@ pub enum LakeError {
         table: String,
         /// What was asked for.
         version: i64,
+    },
+    /// A name that none of the lake's tables has.
+    #[error("the lake has no table `{table}`; it has {known}")]
+    UnknownTable {
+        /// What was asked for.
+        table: String,
+        /// The tables that there are.
+        known: String,
+    },
+    /// The log of the table does not reach to the version.
+    #[error("table `{table}` has no version {version}: its log reaches from {oldest} to {newest}")]
+    OutOfReach {
+        /// `<stream>/<table>`.
+        table: String,
+        /// What was asked for.
+        version: i64,
+        /// The oldest version that can be read.
+        oldest: i64,
+        /// The newest.
+        newest: i64,
+    },
+    /// The table had no commit yet at that instant, or the log no longer tells.
+    #[error(
+        "table `{table}` has no version of {at} or before; the oldest one that its log tells of is {oldest}, of {oldest_at}"
+    )]
+    NoVersionAt {
+        /// `<stream>/<table>`.
+        table: String,
+        /// What was asked for.
+        at: DateTime<Utc>,
+        /// The oldest version that can be read.
+        oldest: i64,
+        /// When it was committed.
+        oldest_at: DateTime<Utc>,
+    },
+    /// Time travel to a version whose files a vacuum has deleted.
+    #[error(
+        "version {version} of table `{table}` is forgotten: {missing} of its data files are deleted; choose a newer one \
+         of `kilowatch lake versions`"
+    )]
+    Vacuumed {
+        /// `<stream>/<table>`.
+        table: String,
+        /// What was asked for.
+        version: i64,
+        /// How many files are missing.
+        missing: u64,
     },
     /// The model is not in the lake.
     #[error("the lake has no model {id}")]
@@ -99,6 +148,20 @@ pub enum LakeError {
     Query {
         /// What the engine said.
         reason: String,
+    },
+    /// A statement that would do more than read.
+    #[error("only queries are taken here (SELECT, EXPLAIN, DESCRIBE, SHOW), nothing that writes or sets: {reason}")]
+    NotReadOnly {
+        /// What the engine said.
+        reason: String,
+    },
+    /// A query needs more than it may have.
+    #[error("the query {need}; ask for less, or raise `{setting}`")]
+    LimitReached {
+        /// What it needs: `took longer than 60 s`.
+        need: String,
+        /// The setting that limits it.
+        setting: &'static str,
     },
 }
 

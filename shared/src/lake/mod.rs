@@ -3,7 +3,9 @@
 //! [`store`] opens the root by URL. [`SegmentLake`] is what speed closes segments with; [`delta::DeltaLake`] is the
 //! real one and [`memory::MemoryLake`] its twin; both pass `shared/tests/integration/contracts/lake/`. Batch encodes
 //! [`files`] by the columns of [`schema`], commits them through [`delta::DeltaLake`], and asks with SQL in a [`session`].
+//! People name tables ([`TableName`]) and points of their history ([`AsOf`]), and ask in a [`session::ReadOnlySession`].
 
+mod as_of;
 mod checks;
 pub mod delta;
 mod error;
@@ -13,6 +15,7 @@ pub mod paths;
 pub mod schema;
 pub mod session;
 pub mod store;
+mod table_name;
 
 use std::collections::BTreeMap;
 
@@ -20,7 +23,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub use as_of::{AsOf, InvalidAsOf};
 pub use error::LakeError;
+pub use table_name::{InvalidTableName, TableName};
 
 use crate::{
     checkpoint::{Cut, OffsetSpan, PinsId, SourcePartition},
@@ -38,6 +43,11 @@ pub enum LakeTable {
     Readings,
     /// Messages that became none.
     DeadLetters,
+}
+
+impl LakeTable {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Readings, Self::DeadLetters];
 }
 
 /// A table of a stream at one version: the base that a commit is checked against.

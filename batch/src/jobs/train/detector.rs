@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     BatchDeps, BatchError,
-    features::judged::{JudgedRows, TrainWindow, read_judged},
+    features::{
+        Known,
+        judged::{JudgedRows, TrainWindow, read_judged},
+    },
     training::{TrainError, cut_at_share, sample_ascending},
 };
 
@@ -81,7 +84,7 @@ pub(super) async fn candidate(
     profile: &StreamProfile,
     kind: ModelKind,
     seed: u64,
-    until: DateTime<Utc>,
+    known: Known,
 ) -> Result<Candidate, BatchError> {
     let Some(learner) = profile.detectors.iter().find_map(|detector| Learner::of(&detector.kernel, kind)) else {
         let section = "[[detectors]] with a kernel that learns it";
@@ -91,15 +94,15 @@ pub(super) async fn candidate(
     let features = FeatureSet::try_new(names.iter().map(String::as_str), profile)
         .map_err(|feature| TrainError::UnknownFeature { feature })?;
     let start = Instant::now();
-    let read = read_judged(&deps.lake, profile, &features, TrainWindow { days: window_days, until }).await?;
+    let read = read_judged(&deps.lake, profile, &features, TrainWindow { days: window_days, known }).await?;
     let load_seconds = start.elapsed().as_secs_f64();
     let JudgedRows { rows, times } = read.rows;
     if rows.len() < MIN_ROWS {
         let (found, needed) = (rows.len() as u64, MIN_ROWS as u64);
-        return Err(TrainError::TooLittle { what: "readings with a feature", found, needed, until }.into());
+        return Err(TrainError::TooLittle { what: "readings with a feature", found, needed, until: known.until }.into());
     }
-    let train_from = times.iter().min().copied().unwrap_or(until);
-    let train_until = times.iter().max().map_or(until, |last| *last + TimeDelta::microseconds(1));
+    let train_from = times.iter().min().copied().unwrap_or(known.until);
+    let train_until = times.iter().max().map_or(known.until, |last| *last + TimeDelta::microseconds(1));
     let (learned, rates, fit_seconds) = off_the_runtime(move || {
         let start = Instant::now();
         let all: Vec<usize> = (0..rows.len()).collect();

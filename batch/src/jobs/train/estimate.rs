@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
 use kilowatch_shared::{
     model::{ModelBody, ModelId, ModelKind, ModelManifest},
     stream::{ForecastConfig, StreamProfile},
@@ -11,7 +10,7 @@ use kilowatch_shared::{
 use super::candidate::{Candidate, forest_params, off_the_runtime, worse_than};
 use crate::{
     BatchDeps, BatchError,
-    features::read::read_features,
+    features::{Known, read::read_features},
     training::{EstimateSpec, ForestParams, TrainError, train_estimate},
 };
 
@@ -20,7 +19,7 @@ pub(super) async fn candidate(
     deps: &BatchDeps,
     profile: &StreamProfile,
     seed: u64,
-    until: DateTime<Utc>,
+    known: Known,
 ) -> Result<Candidate, BatchError> {
     let Some(config) = &profile.forecast else {
         return Err(TrainError::NotDeclared { stream: profile.name.to_string(), section: "[forecast]" }.into());
@@ -28,7 +27,7 @@ pub(super) async fn candidate(
     let calendar = profile.calendar();
     let start = Instant::now();
     let read =
-        read_features(&deps.lake, profile, &config.estimate_from, Some(&config.target), Some(calendar), until).await?;
+        read_features(&deps.lake, profile, &config.estimate_from, Some(&config.target), Some(calendar), known).await?;
     let load_seconds = start.elapsed().as_secs_f64();
     let spec = EstimateSpec {
         target: config.target.clone(),
@@ -51,7 +50,7 @@ pub(super) async fn candidate(
         kind: ModelKind::Estimate,
         created_at: deps.clock.now(),
         lake_version: read.lake_version,
-        train_from: table.times.first().copied().unwrap_or(until),
+        train_from: table.times.first().copied().unwrap_or(known.until),
         train_until: trained.test_from,
         train_rows: trained.train_rows as u64,
         params: forest_params(&params, table.names.len(), seed),

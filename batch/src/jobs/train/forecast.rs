@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
 use kilowatch_shared::{
     model::{ModelBody, ModelId, ModelKind, ModelManifest},
     stream::StreamProfile,
@@ -12,7 +11,7 @@ use super::candidate::{Candidate, forest_params, named, off_the_runtime, worse_t
 use crate::{
     BatchDeps, BatchError,
     features::{
-        HourIndex,
+        Known,
         hourly::{HourlySeries, MIN_COMPLETENESS},
         read::read_hours,
     },
@@ -28,13 +27,13 @@ pub(super) async fn candidate(
     deps: &BatchDeps,
     profile: &StreamProfile,
     seed: u64,
-    until: DateTime<Utc>,
+    known: Known,
 ) -> Result<Candidate, BatchError> {
     let Some(config) = &profile.forecast else {
         return Err(TrainError::NotDeclared { stream: profile.name.to_string(), section: "[forecast]" }.into());
     };
     let start = Instant::now();
-    let read = read_hours(&deps.lake, profile, &config.target, HourIndex::of(until)).await?;
+    let read = read_hours(&deps.lake, profile, &config.target, known).await?;
     let load_seconds = start.elapsed().as_secs_f64();
     let spec = ForecastSpec {
         target: config.target.clone(),

@@ -24,7 +24,10 @@ use super::{
 };
 use crate::{
     BatchDeps, BatchError,
-    features::judged::{JudgedReadings, Thinning, TrainWindow},
+    features::{
+        Known,
+        judged::{JudgedReadings, Thinning, TrainWindow},
+    },
     training::TrainError,
 };
 
@@ -39,7 +42,7 @@ pub(super) async fn candidate(
     deps: &BatchDeps,
     profile: &StreamProfile,
     seed: u64,
-    until: DateTime<Utc>,
+    known: Known,
 ) -> Result<Candidate, BatchError> {
     let Some((config, days)) = profile.detectors.iter().find_map(|detector| match &detector.kernel {
         KernelConfig::ThreeSigma(config) => match config.baseline {
@@ -53,7 +56,7 @@ pub(super) async fn candidate(
     };
     let start = Instant::now();
     let names: Vec<&str> = config.measures.iter().map(String::as_str).collect();
-    let readings = JudgedReadings::open(&deps.lake, profile, TrainWindow { days, until }).await?;
+    let readings = JudgedReadings::open(&deps.lake, profile, TrainWindow { days, known }).await?;
     let mut pass = Pass::over(&readings, &config, profile).map_err(TrainError::from)?;
     let mut refused = None;
     let read = readings.each(&names, |reading| {
@@ -72,7 +75,7 @@ pub(super) async fn candidate(
     let Pass { whole, past, check, rows, span } = pass;
     let Some((first, last)) = span.filter(|_| rows >= MIN_ROWS as u64) else {
         let needed = MIN_ROWS as u64;
-        return Err(TrainError::TooLittle { what: "readings", found: rows, needed, until }.into());
+        return Err(TrainError::TooLittle { what: "readings", found: rows, needed, until: known.until }.into());
     };
     let start = Instant::now();
     let (model, past) = (whole.finish(), past.finish());

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use kilowatch_shared::{
     job::JobStatus,
+    lake::AsOf,
     model::{ModelId, ModelKind, RegressionMetrics},
     position::StreamName,
     stream::StreamProfile,
@@ -27,7 +28,7 @@ use kilowatch_shared::{
 use serde::{Deserialize, Serialize};
 
 use super::history::{Summary, recorded};
-use crate::{BatchDeps, BatchError};
+use crate::{BatchDeps, BatchError, features::Known};
 
 /// What to train.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,13 +41,15 @@ pub struct TrainRequest {
     pub promote: bool,
     /// Only readings before this instant; else all up to now.
     pub until: Option<DateTime<Utc>>,
+    /// The lake as of this point; else its newest version.
+    pub as_of: Option<AsOf>,
 }
 
 impl TrainRequest {
     /// Trains on everything up to now and lets the model serve; the seed is 42.
     #[must_use]
     pub const fn of(kind: ModelKind) -> Self {
-        Self { kind, seed: 42, promote: true, until: None }
+        Self { kind, seed: 42, promote: true, until: None, as_of: None }
     }
 }
 
@@ -124,14 +127,14 @@ pub fn declared_models(profile: &StreamProfile) -> Vec<ModelKind> {
 
 async fn run(deps: &BatchDeps, profile: &StreamProfile, request: &TrainRequest) -> Result<TrainReport, BatchError> {
     let began = std::time::Instant::now();
-    let until = request.until.unwrap_or_else(|| deps.clock.now());
+    let known = Known { until: request.until.unwrap_or_else(|| deps.clock.now()), as_of: request.as_of };
     let candidate = match request.kind {
-        ModelKind::Estimate => estimate::candidate(deps, profile, request.seed, until).await?,
-        ModelKind::Forecast => forecast::candidate(deps, profile, request.seed, until).await?,
+        ModelKind::Estimate => estimate::candidate(deps, profile, request.seed, known).await?,
+        ModelKind::Forecast => forecast::candidate(deps, profile, request.seed, known).await?,
         ModelKind::IsolationForest | ModelKind::KMeans => {
-            detector::candidate(deps, profile, request.kind, request.seed, until).await?
+            detector::candidate(deps, profile, request.kind, request.seed, known).await?
         }
-        ModelKind::HourOfWeek => hour_of_week::candidate(deps, profile, request.seed, until).await?,
+        ModelKind::HourOfWeek => hour_of_week::candidate(deps, profile, request.seed, known).await?,
     };
     let mut report = publish::publish(deps, candidate, request.promote).await?;
     report.seconds = began.elapsed().as_secs_f64();

@@ -79,13 +79,13 @@ async fn load(args: &UpArgs, profile: &StreamProfile, stores: &Stores, file: &Pa
 /// Too little history to learn from is no reason not to start: the schedule tries again, and the pages say what is missing.
 async fn prepare(args: &UpArgs, profile: &StreamProfile, stores: &Stores, has_news: bool) -> anyhow::Result<()> {
     let deps = stores.batch();
-    rollup(&deps, profile, &RollupRequest { full: false }).await.context("rolling up the history")?;
+    rollup(&deps, profile, &RollupRequest::default()).await.context("rolling up the history")?;
     tracing::info!("usage is published");
     for kind in declared_models(profile) {
         if deps.views.serving_model(&profile.name, kind).await?.is_some() {
             continue;
         }
-        let request = TrainRequest { kind, seed: args.seed, promote: true, until: None };
+        let request = TrainRequest { kind, seed: args.seed, promote: true, until: None, as_of: None };
         match train(&deps, profile, &request).await {
             Ok(report) => {
                 tracing::info!(model = kind.as_str(), model.id = %report.model_id, "model is trained");
@@ -96,7 +96,7 @@ async fn prepare(args: &UpArgs, profile: &StreamProfile, stores: &Stores, has_ne
     let forecasts = deps.views.serving_model(&profile.name, ModelKind::Forecast).await?.is_some();
     let has_forecast = deps.views.latest_forecast(&profile.name, None).await?.is_some();
     if forecasts && (has_news || !has_forecast) {
-        match forecast(&deps, profile, &ForecastRequest { issued_at: None }).await {
+        match forecast(&deps, profile, &ForecastRequest::default()).await {
             Ok(_) => tracing::info!("forecast is issued"),
             Err(error) => tracing::warn!(%error, "no forecast yet; the schedule tries again"),
         }

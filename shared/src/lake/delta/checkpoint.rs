@@ -112,6 +112,17 @@ pub(super) async fn hinted_checkpoint(log: &TableLog) -> Result<Option<Checkpoin
 
 /// The newest whole checkpoint at or below a version, by listing the log.
 pub(super) async fn find_checkpoint(log: &TableLog, at_most: i64) -> Result<Option<Checkpoint>, LakeError> {
+    let found = whole_checkpoints(log).await?;
+    Ok(found.into_iter().rev().find(|checkpoint| checkpoint.version <= at_most))
+}
+
+/// The version of the oldest whole checkpoint.
+pub(super) async fn oldest_checkpoint(log: &TableLog) -> Result<Option<i64>, LakeError> {
+    Ok(whole_checkpoints(log).await?.first().map(|checkpoint| checkpoint.version))
+}
+
+/// The checkpoints all of whose files are there, ascending.
+async fn whole_checkpoints(log: &TableLog) -> Result<Vec<Checkpoint>, LakeError> {
     let mut found: std::collections::BTreeMap<Checkpoint, usize> = std::collections::BTreeMap::new();
     let mut listing = log.objects.list(Some(&log_folder(&log.folder)));
     loop {
@@ -120,13 +131,11 @@ pub(super) async fn find_checkpoint(log: &TableLog, at_most: i64) -> Result<Opti
             Ok(None) | Err(StoreError::NotFound { .. }) => break,
             Err(error) => return Err(error.into()),
         };
-        if let Some(checkpoint) = meta.location.filename().and_then(Checkpoint::of_file_name)
-            && checkpoint.version <= at_most
-        {
+        if let Some(checkpoint) = meta.location.filename().and_then(Checkpoint::of_file_name) {
             *found.entry(checkpoint).or_default() += 1;
         }
     }
-    Ok(found.into_iter().rev().find(|(checkpoint, files)| checkpoint.file_names().len() == *files).map(|(c, _)| c))
+    Ok(found.into_iter().filter(|(found, files)| found.file_names().len() == *files).map(|(found, _)| found).collect())
 }
 
 /// The state that a checkpoint holds.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use futures::future::{join, join_all};
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, path::Path};
 use tokio::sync::Mutex;
@@ -23,6 +24,8 @@ const READ_AHEAD: i64 = 16;
 /// A commit as it stands in the log.
 pub(super) struct LoggedCommit {
     pub lines: Vec<LogLine>,
+    /// When the store took it; its own time stands in its lines, if its writer gave one.
+    pub stored_at: DateTime<Utc>,
     pub tag: Option<String>,
 }
 
@@ -85,9 +88,9 @@ impl TableLog {
             Err(StoreError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let tag = found.meta.e_tag.clone();
+        let (tag, stored_at) = (found.meta.e_tag.clone(), found.meta.last_modified);
         let bytes = found.bytes().await?;
-        Ok(Some(LoggedCommit { lines: parse_lines(&bytes)?, tag }))
+        Ok(Some(LoggedCommit { lines: parse_lines(&bytes)?, stored_at, tag }))
     }
 
     pub(super) fn no_such_version(&self, version: i64) -> LakeError {

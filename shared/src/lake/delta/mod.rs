@@ -3,7 +3,8 @@
 //! A table is its log: `log` follows it commit by commit (`state` is their sum) and appends to it by
 //! put-if-absent. Each commit is checked against the state that it is put on, so a decision ("L is still where the
 //! caller saw it") can never be overtaken. `segments` is speed's side (`append` writes, `readback` reads for replays),
-//! `ingest` is batch's, [`TableFiles`] is what readers get; states and models stand beside the tables as plain objects.
+//! `ingest` is batch's, [`TableFiles`] is what readers get, now or of the past (`time_travel`, `history`); states and models
+//! stand beside the tables as plain objects.
 //!
 //! The commit loop is our own and not deltalake's, because that one may lower a `txn` when its snapshot is fresh, lists
 //! the whole log on every commit, and cannot tell its own commit from a stranger's after a lost answer. Checkpoints are
@@ -14,6 +15,8 @@ mod append;
 mod checkpoint;
 mod commit;
 mod door;
+mod extent;
+mod history;
 mod ingest;
 mod log;
 mod objects;
@@ -21,9 +24,12 @@ mod readback;
 mod replays;
 mod segments;
 mod state;
+mod stored;
 mod tables;
+mod time_travel;
 
 pub use door::DeltaLake;
+pub use history::{CommitAuthor, CommittedSegment, TableVersion};
 pub use ingest::{FileIngest, WrittenFile};
 pub use replays::replayed_position;
 pub use state::LakeFile;

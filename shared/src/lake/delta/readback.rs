@@ -137,7 +137,8 @@ impl DeltaLake {
     }
 }
 
-fn segments_of(facts: &serde_json::Map<String, Value>) -> Result<Vec<SegmentFacts>, LakeError> {
+/// The segments that the facts of a commit tell of.
+pub(super) fn segments_of(facts: &serde_json::Map<String, Value>) -> Result<Vec<SegmentFacts>, LakeError> {
     let Some(segments) = facts.get(SEGMENTS_KEY) else { return Ok(Vec::new()) };
     serde_json::from_value(segments.clone())
         .map_err(|error| LakeError::Corrupt { reason: format!("segments in a commit: {error}") })

@@ -1,10 +1,13 @@
 //! SQL over the lake: the one module that builds DataFusion sessions. It knows tables and limits, no energy words.
 //!
 //! A [`LakeSession`] sees exactly the data files that it was given, at the versions that they were listed at; nothing is
-//! listed or guessed, and an older file that lacks a column reads as null there.
+//! listed or guessed, and an older file that lacks a column reads as null there. A [`ReadOnlySession`] takes queries of
+//! people: nothing that writes, and no more time, memory and rows than [`QueryLimits`] say.
 
 mod provider;
 mod ranges;
+mod read_only;
+mod rows;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,6 +21,9 @@ use datafusion::{
 };
 
 use tokio_util::task::AbortOnDropHandle;
+
+pub use read_only::{Query, QueryLimits, ReadOnlySession};
+pub use rows::QueryRows;
 
 use provider::{LakeTableProvider, store_url};
 
@@ -69,22 +75,28 @@ pub fn lake_session(
     tables: &[SessionTable<'_>],
     limits: &SessionLimits,
 ) -> Result<LakeSession, LakeError> {
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory_bytes)))
-        .build_arc()
-        .map_err(|e| query_error(&e))?;
-    let url = store_url().map_err(|e| query_error(&e))?;
-    runtime.register_object_store(url.as_ref(), store.objects().clone());
     let config = SessionConfig::new()
         .with_target_partitions(limits.target_partitions.max(1))
         .with_batch_size(limits.batch_rows.max(1))
         .with_information_schema(false);
-    let session = LakeSession { context: SessionContext::new_with_config_rt(config, runtime), limits: *limits };
+    let context = context_over(store, limits.memory_bytes, config)?;
+    let session = LakeSession { context, limits: *limits };
     for table in tables {
         let provider = Arc::new(LakeTableProvider::new(table.files));
         session.context.register_table(table.name, provider).map_err(|e| query_error(&e))?;
     }
     Ok(session)
+}
+
+/// A context that reads from the lake's store and has so much memory for all operators together.
+fn context_over(store: &LakeStore, memory_bytes: usize, config: SessionConfig) -> Result<SessionContext, LakeError> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(memory_bytes)))
+        .build_arc()
+        .map_err(|e| query_error(&e))?;
+    let url = store_url().map_err(|e| query_error(&e))?;
+    runtime.register_object_store(url.as_ref(), store.objects().clone());
+    Ok(SessionContext::new_with_config_rt(config, runtime))
 }
 
 impl LakeSession {

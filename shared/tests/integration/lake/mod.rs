@@ -4,7 +4,9 @@ mod checkpoints;
 mod faults;
 mod foreign;
 mod ingest;
+mod read_only;
 mod session;
+mod time_travel;
 mod versions;
 
 use std::{collections::BTreeMap, sync::Arc};

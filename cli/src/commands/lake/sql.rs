@@ -1,0 +1,106 @@
+//! `lake sql`.
+
+use std::io::Read as _;
+
+use anyhow::Context as _;
+use clap::Args;
+use kilowatch_shared::lake::{
+    AsOf, LakeError, TableName,
+    delta::{DeltaLake, TableFiles},
+    session::{Query, QueryLimits, ReadOnlySession},
+};
+
+use super::{
+    opened::{self, TableAsOf},
+    rows_out::{OutArgs, RowsOut},
+};
+use crate::{context::Context, exit::WrongUse, settings::SqlSettings};
+
+/// Arguments of `lake sql`.
+#[derive(Debug, Args)]
+pub struct SqlArgs {
+    /// The query; `-` reads it from standard input.
+    query: String,
+    /// The tables as they were at a time, or one of them at a version, as grid.readings=12; may be given several times.
+    /// A bare version is for a query that reads one table.
+    #[arg(long, value_name = "[TABLE=]VERSION|TIME")]
+    as_of: Vec<TableAsOf>,
+    /// Most rows of the answer [default: lake.sql.max_rows].
+    #[arg(long)]
+    max_rows: Option<u64>,
+    /// Most seconds [default: lake.sql.max_secs].
+    #[arg(long)]
+    max_secs: Option<u64>,
+    /// Most memory in MB [default: lake.sql.max_memory_mb].
+    #[arg(long)]
+    max_memory_mb: Option<usize>,
+    #[command(flatten)]
+    out: OutArgs,
+}
+
+pub async fn run(args: SqlArgs, lake: &DeltaLake, context: &Context) -> anyhow::Result<()> {
+    let limits = limits(&args, context.settings.lake.sql)?;
+    let text = if args.query == "-" { from_standard_input()? } else { args.query };
+    let query = Query::parse(&text)?;
+    let tables = open_tables(&query, &args.as_of, lake).await?;
+    let session = ReadOnlySession::over(lake.store(), &tables, limits)?;
+    let mut rows = session.run(query).await?;
+    let mut out = RowsOut::begin(&args.out, context.json, rows.schema())?;
+    while let Some(batch) = rows.next().await? {
+        out.write(&batch)?;
+    }
+    out.finish()
+}
+
+fn limits(args: &SqlArgs, configured: SqlSettings) -> anyhow::Result<QueryLimits> {
+    let settings = SqlSettings {
+        max_rows: args.max_rows.unwrap_or(configured.max_rows),
+        max_secs: args.max_secs.unwrap_or(configured.max_secs),
+        max_memory_mb: args.max_memory_mb.unwrap_or(configured.max_memory_mb),
+    };
+    let problems = settings.problems();
+    if problems.is_empty() { Ok(settings.limits()) } else { Err(WrongUse(problems.join("\n")).into()) }
+}
+
+fn from_standard_input() -> anyhow::Result<String> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("reading the query from standard input")?;
+    Ok(text)
+}
+
+/// The tables that the query reads, each as of its point; all of the lake where it asks which ones there are.
+async fn open_tables(
+    query: &Query,
+    points: &[TableAsOf],
+    lake: &DeltaLake,
+) -> anyhow::Result<Vec<(TableName, TableFiles)>> {
+    let mut opened = Vec::new();
+    for name in &query.tables {
+        let as_of = point_of(name, points, query)?;
+        opened.push((name.clone(), opened::open(lake, name, as_of).await?));
+    }
+    if query.asks_for_all {
+        for name in lake.stored_tables().await?.into_iter().filter(|name| !query.tables.contains(name)) {
+            let as_of = point_of(&name, points, query)?;
+            match lake.open_table_as_of(&name.stream, name.table, as_of).await {
+                // It was not there yet.
+                Err(LakeError::NoVersionAt { .. }) => {}
+                other => opened.push((name, other?)),
+            }
+        }
+    }
+    Ok(opened)
+}
+
+/// Which point is meant for a table: its own one, else the one for all.
+fn point_of(name: &TableName, points: &[TableAsOf], query: &Query) -> anyhow::Result<Option<AsOf>> {
+    let own = points.iter().find(|point| point.table.as_ref() == Some(name));
+    let Some(point) = own.or_else(|| points.iter().find(|point| point.table.is_none())) else { return Ok(None) };
+    if let (None, AsOf::Version(version)) = (&point.table, point.as_of)
+        && (query.tables.len() != 1 || query.asks_for_all)
+    {
+        let reason = format!("--as-of {version}: each table has versions of its own");
+        return Err(WrongUse(format!("{reason}; write --as-of {name}={version}, or a time")).into());
+    }
+    Ok(Some(point.as_of))
+}
