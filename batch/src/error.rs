@@ -61,6 +61,17 @@ pub enum BatchError {
         /// How many rows may be.
         limit_rows: usize,
     },
+    /// A vacuum that could take files from under a job that still reads them.
+    #[error(
+        "vacuum: a retention of {days} days is not safe: a job may still read what was current {safe_days} day ago; stop \
+         all jobs and add --force, or keep more days"
+    )]
+    UnsafeRetention {
+        /// What was asked for.
+        days: u32,
+        /// The least that is safe.
+        safe_days: u32,
+    },
     /// Other jobs won each time; running the job again later is safe.
     #[error("{job}: gave up after {attempts} tries because other jobs kept committing first ({reason}); run it again")]
     Contended {
@@ -94,6 +105,7 @@ impl BatchError {
             | Self::TooWide { .. }
             | Self::BehindBoundary { .. }
             | Self::Unsettled { .. }
+            | Self::UnsafeRetention { .. }
             | Self::Hindsight { .. }
             | Self::Internal { .. } => RetryHint::Never,
         }

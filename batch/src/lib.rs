@@ -3,14 +3,18 @@
 //!
 //! file -[`jobs::ingest`]-> lake -[`jobs::rollup`]-> views; [`jobs::verify`] replays the lake and compares.
 //! [`diff`] says what differs between two versions of the lake.
+//! [`jobs::compact`] keeps the lake's data files few and so all that reads them fast, [`jobs::vacuum`] deletes what nobody
+//! needs any more.
 //! lake -[`features`]-> rows -[`training`]-> a model -[`jobs::forecast`]-> views. [`schedule`] runs the jobs by the clock.
 
+pub mod compaction;
 pub mod deps;
 pub mod diff;
 pub mod error;
 pub mod features;
 pub mod ingest;
 pub mod jobs;
+pub mod retention;
 pub mod rollups;
 pub mod schedule;
 mod sql;
@@ -19,4 +23,5 @@ pub mod training;
 pub use deps::BatchDeps;
 pub use error::BatchError;
 pub use jobs::history::Summary;
+pub use retention::RetentionConfig;
 pub use schedule::ScheduleConfig;

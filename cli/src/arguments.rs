@@ -1,7 +1,7 @@
 //! Values of arguments; each refusal says which form is taken.
 
 use chrono::{DateTime, FixedOffset, Utc};
-use kilowatch_shared::model::ModelKind;
+use kilowatch_shared::{lake::LakeTable, model::ModelKind};
 
 /// An instant.
 pub fn instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
@@ -17,6 +17,11 @@ pub fn utc_offset(text: &str) -> Result<FixedOffset, &'static str> {
 /// A kind of model.
 pub fn model_kind(name: &str) -> Result<ModelKind, String> {
     ModelKind::parse(name).ok_or_else(|| format!("use one of {}", ModelKind::ALL.map(ModelKind::as_str).join(", ")))
+}
+
+/// A table of a stream.
+pub fn lake_table(name: &str) -> Result<LakeTable, &'static str> {
+    LakeTable::ALL.into_iter().find(|table| table.folder_name() == name).ok_or("use readings or dead_letters")
 }
 
 /// Readings a second.
@@ -49,6 +54,8 @@ mod tests {
         assert!(instant("yesterday").unwrap_err().contains("2007-01-31T18:00:00Z"));
         assert!(utc_offset("99").unwrap_err().contains("+01:00"));
         assert!(model_kind("oracle").unwrap_err().contains("estimate"));
+        assert_eq!(lake_table("dead_letters"), Ok(LakeTable::DeadLetters));
+        assert!(lake_table("Readings").unwrap_err().contains("dead_letters"));
         for bad in ["0", "-1", "NaN", "inf", "fast"] {
             assert!(rate(bad).is_err(), "{bad}");
         }

@@ -2,13 +2,15 @@
 //! leaves a line in the history (`history`).
 //!
 //! [`ingest`] brings a file into the lake, [`rollup`] publishes what the lake holds, [`verify`] checks both.
-//! [`replay`] gives dead letters another try.
+//! [`compact`] merges small data files, [`vacuum`] deletes what nobody needs. [`replay`] gives dead letters another try.
 //! [`train`] makes models of the history, and [`forecast`] asks one for the hours ahead.
 
+pub mod compact;
 pub mod forecast;
 pub(crate) mod history;
 pub mod ingest;
 pub mod replay;
 pub mod rollup;
 pub mod train;
+pub mod vacuum;
 pub mod verify;

@@ -54,7 +54,7 @@ enum Look {
 }
 
 /// Commits of others that may come in between. Speed closes a segment a minute and adds files only; what replaces files
-/// is another roll-up.
+/// is another roll-up, or a compaction, which merges a file once.
 const MAX_OVERTAKEN: u32 = 5;
 
 /// Marks what became superseded since the version `since` (`None` compares all files), until a version is found in which
@@ -137,7 +137,7 @@ async fn look(
     Ok(Look::Marked(marked))
 }
 
-/// The data files that were added since a version; `None` if all count as new.
+/// The data files that hold rows which came since a version; `None` if all count as new.
 async fn new_files(
     deps: &BatchDeps,
     profile: &StreamProfile,
@@ -146,7 +146,7 @@ async fn new_files(
 ) -> Result<Option<HashSet<Path>>, BatchError> {
     let Some(from) = since.filter(|from| *from <= table.version) else { return Ok(None) };
     let changes = deps.lake.files_added_between(&profile.name, LakeTable::Readings, from, table.version).await?;
-    Ok(changes.map(|changes| changes.added.into_iter().map(|file| file.path.clone()).collect()))
+    Ok(changes.map(|changes| changes.holders.into_iter().collect()))
 }
 
 /// Data files with live rows and data files with rows of files that may share a key, at least one of each pair new.

@@ -6,13 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
     checkpoint::Boundary,
     lake::{
-        LakeError, LakeTable,
+        LakeTable,
         delta::{DeltaLake, LakeFile, TableFiles},
     },
     position::DeviceId,
     stream::StreamProfile,
 };
-use object_store::path::Path;
 
 use super::WindowQuery;
 use crate::BatchError;
@@ -91,18 +90,16 @@ pub(crate) async fn scope_since(
     let Some(from) = boundary.lake_version.filter(|from| *from <= table.version) else { return Ok(Scope::All) };
     let changes = lake.files_added_between(&profile.name, LakeTable::Readings, from, table.version).await?;
     let Some(changes) = changes else { return Ok(Scope::All) };
+    // Rows that were merged with others since, or are gone, stand in files that this version does not name; a vacuum
+    // keeps them until they are published.
+    let gone = changes.added.iter().filter(|file| !changes.holders.contains(&file.path)).chain(&changes.removed);
+    if !lake.are_stored(&table.of_files(gone.cloned().collect())).await? {
+        return Ok(Scope::All);
+    }
     let mut touched = TouchedWindows::default();
-    let added: HashSet<&Path> = changes.added.iter().map(|file| &file.path).collect();
-    touch_rows_of(&table.only(|file| added.contains(&file.path)), lake, profile, &mut touched).await?;
-    if !touched.too_many() && !changes.removed.is_empty() {
-        let removed: HashSet<&Path> = changes.removed.iter().map(|file| &file.path).collect();
-        // Rows that are gone were in windows that only the version that still had them can name.
-        let before = match lake.open_table(&profile.name, LakeTable::Readings, Some(from)).await {
-            Ok(before) => before.only(|file| removed.contains(&file.path)),
-            Err(LakeError::NoSuchVersion { .. }) => return Ok(Scope::All),
-            Err(error) => return Err(error.into()),
-        };
-        touch_rows_of(&before, lake, profile, &mut touched).await?;
+    touch_rows_of(&table.of_files(changes.added), lake, profile, &mut touched).await?;
+    if !touched.too_many() {
+        touch_rows_of(&table.of_files(changes.removed), lake, profile, &mut touched).await?;
     }
     Ok(if touched.too_many() { Scope::All } else { Scope::Touched(touched) })
 }

@@ -29,6 +29,12 @@ pub struct ScheduleConfig {
     /// Trains every model that the stream declares. Default `30 2 * * *`, nightly.
     /// Variable `KILOWATCH_SCHEDULE__TRAIN`.
     pub train: String,
+    /// Merges small data files and writes checkpoints of the log. Default `20 * * * *`, hourly: speed adds a file a
+    /// minute. Variable `KILOWATCH_SCHEDULE__COMPACT`.
+    pub compact: String,
+    /// Deletes what nobody needs any more, as `[retention]` says. Default `40 3 * * *`, nightly. Variable
+    /// `KILOWATCH_SCHEDULE__VACUUM`.
+    pub vacuum: String,
     /// Time zone of the expressions by its IANA name, as `Europe/Paris`. A time that a change to summer time leaves out is
     /// made up for right after it, one that occurs twice counts once. Default `UTC`. Variable `KILOWATCH_SCHEDULE__TIMEZONE`.
     pub timezone: String,
@@ -46,6 +52,8 @@ impl Default for ScheduleConfig {
             rollup: "* * * * *".to_owned(),
             forecast: "5 * * * *".to_owned(),
             train: "30 2 * * *".to_owned(),
+            compact: "20 * * * *".to_owned(),
+            vacuum: "40 3 * * *".to_owned(),
             timezone: "UTC".to_owned(),
             misfire: Misfire::default(),
             train_seed: 42,
@@ -61,6 +69,8 @@ impl ScheduleConfig {
             ScheduledJob::Rollup => &self.rollup,
             ScheduledJob::Forecast => &self.forecast,
             ScheduledJob::Train => &self.train,
+            ScheduledJob::Compact => &self.compact,
+            ScheduledJob::Vacuum => &self.vacuum,
         }
     }
 

@@ -9,7 +9,8 @@ use kilowatch_shared::retry::RetryHint;
 
 use super::{Misfire, ScheduleConfig};
 
-/// A job that the schedule knows, in the order in which due ones run: a forecast wants the newest model.
+/// A job that the schedule knows, in the order in which due ones run: a forecast wants the newest model, and nothing waits
+/// for housekeeping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScheduledJob {
     /// Publish roll-ups.
@@ -18,11 +19,15 @@ pub enum ScheduledJob {
     Train,
     /// Forecast the hours ahead.
     Forecast,
+    /// Merge small data files.
+    Compact,
+    /// Delete what nobody needs.
+    Vacuum,
 }
 
 impl ScheduledJob {
     /// All jobs, in the order in which due ones run.
-    pub const ALL: [Self; 3] = [Self::Rollup, Self::Train, Self::Forecast];
+    pub const ALL: [Self; 5] = [Self::Rollup, Self::Train, Self::Forecast, Self::Compact, Self::Vacuum];
 
     /// Its name in the configuration and in the log.
     #[must_use]
@@ -31,6 +36,8 @@ impl ScheduledJob {
             Self::Rollup => "rollup",
             Self::Train => "train",
             Self::Forecast => "forecast",
+            Self::Compact => "compact",
+            Self::Vacuum => "vacuum",
         }
     }
 }
@@ -198,6 +205,8 @@ mod tests {
             rollup: String::new(),
             forecast: " ".to_owned(),
             train: String::new(),
+            compact: String::new(),
+            vacuum: String::new(),
             ..Default::default()
         };
         let mut schedule = Schedule::try_new(&config, at("2007-01-01T00:00:00Z")).unwrap();
@@ -215,7 +224,13 @@ mod tests {
     #[test]
     fn a_nightly_job_that_found_its_neighbours_away_is_tried_again_in_longer_and_longer_waits() {
         let mut schedule = Schedule::try_new(
-            &ScheduleConfig { rollup: String::new(), forecast: String::new(), ..Default::default() },
+            &ScheduleConfig {
+                rollup: String::new(),
+                forecast: String::new(),
+                compact: String::new(),
+                vacuum: String::new(),
+                ..Default::default()
+            },
             at("2007-06-01T02:00:00Z"),
         )
         .unwrap();
@@ -276,6 +291,8 @@ mod tests {
             timezone: "Europe/Paris".to_owned(),
             rollup: String::new(),
             forecast: String::new(),
+            compact: String::new(),
+            vacuum: String::new(),
             ..ScheduleConfig::default()
         };
         let schedule = Schedule::try_new(&config, at("2026-03-27T12:00:00Z")).unwrap();

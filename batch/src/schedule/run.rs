@@ -1,6 +1,6 @@
 //! Running the schedule until it is told to stop.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{retry::RetryHint, stream::StreamProfile, views::ViewsError};
@@ -12,11 +12,14 @@ use super::{
     keeper::{Held, LeaseKeeper},
 };
 use crate::{
-    BatchDeps, BatchError,
+    BatchDeps, BatchError, RetentionConfig,
+    ingest::NoProgress,
     jobs::{
+        compact::{CompactRequest, compact},
         forecast::{ForecastRequest, forecast},
         rollup::{RollupRequest, rollup},
         train::{TrainRequest, declared_models, train},
+        vacuum::{VacuumRequest, vacuum},
     },
 };
 
@@ -36,6 +39,7 @@ pub async fn run_schedule(
     deps: &BatchDeps,
     profiles: &[StreamProfile],
     config: &ScheduleConfig,
+    retention: RetentionConfig,
     stop: CancellationToken,
 ) -> Result<(), Vec<String>> {
     metrics::describe_counter!("kilowatch_schedule_overruns_total", "jobs that were still at work at their next time");
@@ -54,7 +58,7 @@ pub async fn run_schedule(
     let run = async {
         loop {
             for stream in &mut streams {
-                stream.turn(deps, config).await;
+                stream.turn(deps, (config, retention)).await;
             }
             let next = streams.iter().filter_map(StreamSchedule::next_run).min();
             let wait = next.map_or(TimeDelta::MAX, |next| next - deps.clock.now());
@@ -88,7 +92,7 @@ impl StreamSchedule<'_> {
         self.schedule.next_run().filter(|_| self.is_ours())
     }
 
-    async fn turn(&mut self, deps: &BatchDeps, config: &ScheduleConfig) {
+    async fn turn(&mut self, deps: &BatchDeps, config: (&ScheduleConfig, RetentionConfig)) {
         if !self.is_ours() {
             self.knows_history = false;
             return;
@@ -135,13 +139,25 @@ impl StreamSchedule<'_> {
 }
 
 /// Runs a job for one stream, and tells whether it may go through later.
-async fn run_job(deps: &BatchDeps, profile: &StreamProfile, job: ScheduledJob, config: &ScheduleConfig) -> RetryHint {
+async fn run_job(
+    deps: &BatchDeps,
+    profile: &StreamProfile,
+    job: ScheduledJob,
+    (config, retention): (&ScheduleConfig, RetentionConfig),
+) -> RetryHint {
     match job {
         ScheduledJob::Rollup => told(profile, job, rollup(deps, profile, &RollupRequest::default()).await),
         ScheduledJob::Forecast if profile.forecast.is_some() => {
             told(profile, job, forecast(deps, profile, &ForecastRequest::default()).await)
         }
         ScheduledJob::Forecast => RetryHint::Never,
+        ScheduledJob::Compact => {
+            told(profile, job, compact(deps, profile, &CompactRequest::default(), Arc::new(NoProgress)).await)
+        }
+        ScheduledJob::Vacuum => {
+            let request = VacuumRequest { retention, ..VacuumRequest::default() };
+            told(profile, job, vacuum(deps, profile, &request, Arc::new(NoProgress)).await)
+        }
         ScheduledJob::Train => {
             let mut hint = RetryHint::Never;
             for kind in declared_models(profile) {

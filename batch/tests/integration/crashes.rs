@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Polls a future at most so often; what it gave, if it ended.
-async fn poll_times<F: Future>(future: &mut std::pin::Pin<&mut F>, times: usize) -> Option<F::Output> {
+pub async fn poll_times<F: Future>(future: &mut std::pin::Pin<&mut F>, times: usize) -> Option<F::Output> {
     let mut left = times;
     poll_fn(|context| {
         if left == 0 {
@@ -42,7 +42,7 @@ async fn poll_times<F: Future>(future: &mut std::pin::Pin<&mut F>, times: usize)
 }
 
 /// A room whose lake lets a job wait at each of its calls, so that it can be stopped between any two of them.
-async fn slow_room() -> Room {
+pub async fn slow_room() -> Room {
     let call = Duration::from_micros(1);
     let slow = ThrottleConfig {
         wait_get_per_call: call,

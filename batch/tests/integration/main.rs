@@ -5,6 +5,7 @@
 mod adaptation;
 mod as_of;
 mod bench_room;
+mod compact;
 mod crashes;
 mod diff;
 mod forecast;
@@ -22,4 +23,5 @@ mod rollup;
 mod schedule;
 mod train;
 mod train_detectors;
+mod vacuum;
 mod verify;

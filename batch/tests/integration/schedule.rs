@@ -10,7 +10,9 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use kilowatch_batch::{BatchDeps, ScheduleConfig, jobs::train::declared_models, schedule::run_schedule};
+use kilowatch_batch::{
+    BatchDeps, RetentionConfig, ScheduleConfig, jobs::train::declared_models, schedule::run_schedule,
+};
 use kilowatch_shared::{
     clock::Clock,
     job::{JobRun, JobStatus},
@@ -57,7 +59,8 @@ async fn a_job_that_fails_is_recorded_and_the_others_go_on() {
             tokio::task::yield_now().await;
         }
     };
-    let (ran, mut runs) = tokio::join!(run_schedule(&deps, &profiles, &config, stop.clone()), watch);
+    let (ran, mut runs) =
+        tokio::join!(run_schedule(&deps, &profiles, &config, RetentionConfig::default(), stop.clone()), watch);
     assert_eq!(ran, Ok(()));
     runs.sort_by_key(|run| run.started_at);
     assert!(runs.windows(2).all(|pair| pair[0].finished_at <= pair[1].started_at), "two jobs ran at once: {runs:?}");
@@ -66,7 +69,9 @@ async fn a_job_that_fails_is_recorded_and_the_others_go_on() {
 /// Trains once a year, at its first minute, and does nothing else.
 fn yearly_training() -> ScheduleConfig {
     let never = String::new();
-    ScheduleConfig { train: "0 0 1 1 *".to_owned(), rollup: never.clone(), forecast: never, ..Default::default() }
+    let train = "0 0 1 1 *".to_owned();
+    let [rollup, forecast, compact, vacuum] = [(); 4].map(|()| never.clone());
+    ScheduleConfig { train, rollup, forecast, compact, vacuum, ..Default::default() }
 }
 
 /// A clock that begins before the year does.
@@ -105,7 +110,8 @@ async fn a_training_that_finds_the_lake_away_is_tried_again_until_it_is_back() {
             tokio::task::yield_now().await;
         }
     };
-    let (ran, runs) = tokio::join!(run_schedule(&deps, &profiles, &config, stop.clone()), watch);
+    let (ran, runs) =
+        tokio::join!(run_schedule(&deps, &profiles, &config, RetentionConfig::default(), stop.clone()), watch);
     assert_eq!(ran, Ok(()));
     assert!(runs.iter().all(|run| run.job == "train" && run.status == JobStatus::Failed));
     let away = runs.iter().filter(|run| run.message.starts_with("the lake is not available")).count();
@@ -133,7 +139,8 @@ async fn a_job_that_hangs_is_dropped_when_the_schedule_stops() {
         }
         stop.cancel();
     };
-    let (ran, ()) = tokio::join!(run_schedule(&deps, &profiles, &config, stop.clone()), watch);
+    let (ran, ()) =
+        tokio::join!(run_schedule(&deps, &profiles, &config, RetentionConfig::default(), stop.clone()), watch);
     assert_eq!(ran, Ok(()));
     assert!(room.deps.views.recent_job_runs(&room.profile.name, 10).await.unwrap().is_empty());
 }
@@ -184,7 +191,14 @@ async fn two_processes() {
         let deps = BatchDeps { clock: clock.clone(), ..room.deps.clone() };
         let profiles = [room.profile.clone()];
         tokio::task::spawn_local(async move {
-            run_schedule(&deps, &profiles, &ScheduleConfig::default(), CancellationToken::new()).await
+            run_schedule(
+                &deps,
+                &profiles,
+                &ScheduleConfig::default(),
+                RetentionConfig::default(),
+                CancellationToken::new(),
+            )
+            .await
         })
     };
     let first = start();
@@ -227,7 +241,8 @@ async fn a_training_that_was_missed_while_no_process_ran_is_made_up_for_at_the_s
         runs_of(&room, "train", 1 + declared_models(&room.profile).len()).await;
         stop.cancel();
     };
-    let (ran, ()) = tokio::join!(run_schedule(&deps, &profiles, &config, stop.clone()), watch);
+    let (ran, ()) =
+        tokio::join!(run_schedule(&deps, &profiles, &config, RetentionConfig::default(), stop.clone()), watch);
     assert_eq!(ran, Ok(()));
 }
 
@@ -235,7 +250,14 @@ async fn a_training_that_was_missed_while_no_process_ran_is_made_up_for_at_the_s
 async fn a_bad_expression_is_told_before_anything_runs() {
     let room = Room::new().await;
     let config = ScheduleConfig { forecast: "often".to_owned(), ..ScheduleConfig::default() };
-    let ran = run_schedule(&room.deps, std::slice::from_ref(&room.profile), &config, CancellationToken::new()).await;
+    let ran = run_schedule(
+        &room.deps,
+        std::slice::from_ref(&room.profile),
+        &config,
+        RetentionConfig::default(),
+        CancellationToken::new(),
+    )
+    .await;
     assert!(ran.unwrap_err()[0].starts_with("forecast = \"often\""));
     assert!(room.deps.views.recent_job_runs(&room.profile.name, 10).await.unwrap().is_empty());
 }

@@ -9,17 +9,19 @@ use kilowatch_batch::{
     BatchDeps, Summary,
     ingest::{ColumnChoice, IngestReport, IngestRequest, InputFormat},
     jobs::{
+        compact::{CompactReport, CompactRequest, compact},
         forecast::{ForecastRequest, forecast},
         ingest::ingest,
         rollup::{RollupRequest, rollup},
         train::{TrainReport, TrainRequest, train},
+        vacuum::{VacuumReport, VacuumRequest, vacuum},
         verify::{VerifyReport, verify},
     },
     schedule::run_schedule,
 };
 use kilowatch_serving::NoSpeedHere;
 use kilowatch_shared::{
-    lake::AsOf,
+    lake::{AsOf, LakeTable},
     model::ModelKind,
     position::{DeviceId, StreamName},
     stream::StreamProfile,
@@ -38,7 +40,11 @@ pub enum BatchCommand {
     Train(TrainArgs),
     /// Issues the forecast of the hours ahead.
     Forecast(ForecastArgs),
-    /// Runs roll-ups, trainings and forecasts at their times (section `schedule`) until Ctrl-C.
+    /// Merges small data files into large ones; no row changes, and nothing has to stand still for it.
+    Compact(CompactArgs),
+    /// Deletes what nobody needs any more: files of forgotten versions and of crashed commits, old log, old states.
+    Vacuum(VacuumArgs),
+    /// Runs roll-ups, trainings, forecasts and housekeeping at their times (section `schedule`) until Ctrl-C.
     Schedule(StreamArgs),
     /// Replays the lake and compares it with the views; exit code 1 on a difference.
     Verify(StreamArgs),
@@ -152,6 +158,35 @@ pub struct ForecastArgs {
     as_of: Option<AsOf>,
 }
 
+/// Arguments of `compact`.
+#[derive(Debug, Args)]
+pub struct CompactArgs {
+    #[command(flatten)]
+    stream: StreamArgs,
+    /// Only this table: readings or dead_letters [default: both].
+    #[arg(long, value_parser = arguments::lake_table)]
+    table: Option<LakeTable>,
+    /// Size from which on a data file is large enough, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1024))]
+    target_size: u64,
+}
+
+/// Arguments of `vacuum`.
+#[derive(Debug, Args)]
+pub struct VacuumArgs {
+    #[command(flatten)]
+    stream: StreamArgs,
+    /// Days that older versions stay readable [default: retention.versions_days].
+    #[arg(long, value_name = "DAYS")]
+    retention: Option<u32>,
+    /// Only says what would be deleted.
+    #[arg(long)]
+    dry_run: bool,
+    /// Takes a retention of 0 days as well: no job may be reading.
+    #[arg(long)]
+    force: bool,
+}
+
 impl BatchCommand {
     /// Runs the job and prints its report.
     pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
@@ -188,12 +223,30 @@ impl BatchCommand {
                 output::answer(context.json, &report, Summary::sentence)?;
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Compact(args) => {
+                let (deps, profile) = opened(&args.stream, context).await?;
+                let mut request = CompactRequest { target_bytes: args.target_size << 20, ..CompactRequest::default() };
+                request.tables.retain(|table| args.table.is_none_or(|only| only == *table));
+                let report = compact(&deps, &profile, &request, Arc::new(FileBar::new())).await?;
+                output::answer(context.json, &report, describe_compaction)?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Self::Vacuum(args) => {
+                let (deps, profile) = opened(&args.stream, context).await?;
+                let mut retention = context.settings.retention;
+                retention.versions_days = args.retention.unwrap_or(retention.versions_days);
+                let request = VacuumRequest { retention, dry_run: args.dry_run, force: args.force };
+                let report = vacuum(&deps, &profile, &request, Arc::new(FileBar::new())).await?;
+                output::answer(context.json, &report, describe_vacuum)?;
+                Ok(ExitCode::SUCCESS)
+            }
             Self::Schedule(args) => {
                 let stop = shutdown::on_signal()?;
                 let (deps, profile) = opened(&args, context).await?;
                 let ops = Ops::start(context, Arc::new(NoSpeedHere))?;
                 tracing::info!(stream = %profile.name, "ready to run the schedule");
-                let ran = run_schedule(&deps, &[profile], &context.settings.schedule, stop).await;
+                let ran =
+                    run_schedule(&deps, &[profile], &context.settings.schedule, context.settings.retention, stop).await;
                 ops.stop().await?;
                 ran.map_err(|problems| anyhow::anyhow!("the schedule: {}", problems.join("; ")))?;
                 Ok(ExitCode::SUCCESS)
@@ -226,6 +279,46 @@ fn describe_training(report: &TrainReport) -> String {
     }
     lines.push(format!("  loaded in {:.2} s, fitted in {:.2} s", report.load_seconds, report.fit_seconds));
     lines.join("\n")
+}
+
+fn describe_compaction(report: &CompactReport) -> String {
+    let mut lines = vec![report.sentence()];
+    for table in report.tables.iter().filter(|table| table.merged_files > 0) {
+        lines.push(format!(
+            "  {:12} {} files of {} became {} of {}, up to version {}",
+            table.table,
+            table.merged_files,
+            human_bytes(table.read_bytes),
+            table.written_files,
+            human_bytes(table.written_bytes),
+            table.lake_version
+        ));
+    }
+    lines.join("\n")
+}
+
+fn describe_vacuum(report: &VacuumReport) -> String {
+    let mut lines = vec![report.sentence()];
+    for table in &report.tables {
+        lines.push(format!(
+            "  {:12} {} data files and {} log files, {}; versions from {} on stay readable",
+            table.table,
+            table.data_files,
+            table.log_files,
+            human_bytes(table.bytes),
+            table.oldest_version
+        ));
+    }
+    for (what, files, bytes) in
+        [("states", report.states, report.state_bytes), ("half-written", report.staged_files, report.staged_bytes)]
+    {
+        lines.push(format!("  {what:12} {files} files, {}", human_bytes(bytes)));
+    }
+    lines.join("\n")
+}
+
+fn human_bytes(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
 }
 
 fn describe_verification(report: &VerifyReport) -> String {

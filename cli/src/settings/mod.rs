@@ -15,7 +15,7 @@ use figment::{
     Figment, Profile, Provider,
     providers::{Format, Serialized, Toml},
 };
-use kilowatch_batch::ScheduleConfig;
+use kilowatch_batch::{RetentionConfig, ScheduleConfig};
 use kilowatch_serving::{OpsConfig, ServingConfig};
 use kilowatch_speed::SpeedConfig;
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,8 @@ pub struct Settings {
     pub ops: OpsConfig,
     /// When batch jobs run, inside `up` and in `batch schedule`.
     pub schedule: ScheduleConfig,
+    /// How long what is past stays.
+    pub retention: RetentionConfig,
 }
 
 impl Default for Settings {
@@ -72,6 +74,7 @@ impl Default for Settings {
             serving: ServingConfig::default(),
             ops: OpsConfig::default(),
             schedule: ScheduleConfig::default(),
+            retention: RetentionConfig::default(),
         }
     }
 }
@@ -137,6 +140,7 @@ impl Settings {
         problems.extend(self.ops.problems().into_iter().map(|problem| format!("ops.{problem}")));
         problems.extend(self.schedule.problems().into_iter().map(|problem| format!("schedule.{problem}")));
         problems.extend(self.lake.sql.problems());
+        problems.extend(self.retention.problems().into_iter().map(|problem| format!("retention.{problem}")));
         problems.extend(self.log.problems());
         if self.data_dir.as_os_str().is_empty() {
             problems.push("data_dir = \"\": name a folder, for example kilowatch-data".to_owned());

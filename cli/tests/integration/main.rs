@@ -8,6 +8,7 @@ mod embedded;
 #[cfg(feature = "service-tests")]
 mod group;
 mod hourly_totals;
+mod housekeeping;
 mod lake;
 mod process;
 mod rounds;

@@ -26,7 +26,7 @@ pub enum LakeError {
         table: String,
     },
     /// The version does not exist.
-    #[error("table `{table}` has no version {version}")]
+    #[error("table `{table}` has no version {version}, or no longer")]
     NoSuchVersion {
         /// `<stream>/<table>`.
         table: String,

@@ -25,6 +25,12 @@ impl LakeTable {
     }
 }
 
+/// The folder of a stream, with its tables and states.
+#[must_use]
+pub fn stream_folder(stream: &StreamName) -> Path {
+    Path::from_iter([stream.as_str()])
+}
+
 /// The folder of a table, `<stream>/readings`.
 #[must_use]
 pub fn table_folder(stream: &StreamName, table: LakeTable) -> Path {

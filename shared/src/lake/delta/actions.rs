@@ -201,6 +201,13 @@ impl Metadata {
         Ok(SchemaRef::new(Schema::new(columns)))
     }
 
+    /// The columns that [`Self::file_schema`] leaves out.
+    pub(super) fn unknown_columns(&self) -> Result<Vec<String>, LakeError> {
+        let fields = self.fields()?.into_iter();
+        let stored = fields.filter(|field| !self.partition_columns.contains(&field.name));
+        Ok(stored.filter(|field| field.data_type.as_str().and_then(arrow_type).is_none()).map(|f| f.name).collect())
+    }
+
     fn fields(&self) -> Result<Vec<StructField>, LakeError> {
         let schema: StructType = serde_json::from_str(&self.schema_string)
             .map_err(|error| LakeError::Corrupt { reason: format!("schema of a table: {error}") })?;

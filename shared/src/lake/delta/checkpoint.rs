@@ -42,6 +42,10 @@ pub(super) struct Checkpoint {
 }
 
 impl Checkpoint {
+    pub(super) const fn version(self) -> i64 {
+        self.version
+    }
+
     fn file_names(self) -> Vec<String> {
         let version = self.version;
         match self.parts {
@@ -122,7 +126,7 @@ pub(super) async fn oldest_checkpoint(log: &TableLog) -> Result<Option<i64>, Lak
 }
 
 /// The checkpoints all of whose files are there, ascending.
-async fn whole_checkpoints(log: &TableLog) -> Result<Vec<Checkpoint>, LakeError> {
+pub(super) async fn whole_checkpoints(log: &TableLog) -> Result<Vec<Checkpoint>, LakeError> {
     let mut found: std::collections::BTreeMap<Checkpoint, usize> = std::collections::BTreeMap::new();
     let mut listing = log.objects.list(Some(&log_folder(&log.folder)));
     loop {

@@ -157,6 +157,8 @@ impl DeltaLake {
         let now = self.now();
         let columns = file_schema(profile, table);
         let compactions = format!("{}/compact", profile.name);
+        // Readers take a file's age for that of its rows.
+        let rows_written = old.iter().map(|file| file.modified_at.timestamp_millis()).max();
         self.table(&profile.name, table)
             .commit(now, |state| {
                 if !old.iter().all(|file| state.is_some_and(|state| state.file(&file.path).is_some())) {
@@ -169,7 +171,10 @@ impl DeltaLake {
                 }
                 lines.extend(old.iter().map(|file| removal(file, changes_data, now.timestamp_millis())));
                 lines.extend(new.iter().map(|file| {
-                    let add = Add { data_change: changes_data, ..file.add.clone() };
+                    let mut add = Add { data_change: changes_data, ..file.add.clone() };
+                    if let Some(millis) = rows_written.filter(|_| !changes_data) {
+                        add.modification_time = millis;
+                    }
                     LogLine { add: Some(add), ..LogLine::default() }
                 }));
                 let operation = if changes_data { "UPDATE" } else { "OPTIMIZE" };

@@ -67,7 +67,7 @@ impl TableLog {
         if version == newest.version {
             return Ok(newest);
         }
-        if !(0..newest.version).contains(&version) {
+        if !(newest.horizon().unwrap_or(0)..newest.version).contains(&version) {
             return Err(self.no_such_version(version));
         }
         let checkpoint = find_checkpoint(self, version).await?;

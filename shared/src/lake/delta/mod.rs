@@ -3,8 +3,8 @@
 //! A table is its log: `log` follows it commit by commit (`state` is their sum) and appends to it by
 //! put-if-absent. Each commit is checked against the state that it is put on, so a decision ("L is still where the
 //! caller saw it") can never be overtaken. `segments` is speed's side (`append` writes, `readback` reads for replays),
-//! `ingest` is batch's, [`TableFiles`] is what readers get, now or of the past (`time_travel`, `history`); states and models
-//! stand beside the tables as plain objects.
+//! `ingest` is batch's, [`TableFiles`] is what readers get, now or of the past (`time_travel`, `history`), `vacuum` deletes
+//! what nobody needs any more; states and models stand beside the tables as plain objects.
 //!
 //! The commit loop is our own and not deltalake's, because that one may lower a `txn` when its snapshot is fresh, lists
 //! the whole log on every commit, and cannot tell its own commit from a stranger's after a lost answer. Checkpoints are
@@ -12,6 +12,7 @@
 
 mod actions;
 mod append;
+mod changes;
 mod checkpoint;
 mod commit;
 mod door;
@@ -27,10 +28,13 @@ mod state;
 mod stored;
 mod tables;
 mod time_travel;
+mod vacuum;
 
+pub use changes::FileChanges;
 pub use door::DeltaLake;
 pub use history::{CommitAuthor, CommittedSegment, TableVersion};
 pub use ingest::{FileIngest, WrittenFile};
 pub use replays::replayed_position;
 pub use state::LakeFile;
-pub use tables::{FileChanges, RemovedFile, TableFiles};
+pub use tables::TableFiles;
+pub use vacuum::{StoredObject, VacuumLimits, VacuumPlan};

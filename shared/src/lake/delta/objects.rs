@@ -1,18 +1,22 @@
 //! Detector states and models: plain objects beside the tables.
 
-use bytes::Bytes;
-use futures::TryStreamExt;
-use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, path::Path};
+use std::collections::HashSet;
 
-use super::DeltaLake;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::TryStreamExt;
+use object_store::{Error as StoreError, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, path::Path};
+
+use super::{DeltaLake, StoredObject};
 use crate::{
+    checkpoint::SourcePartition,
     lake::{
-        LakeError, SavedState,
+        LakeError, LakeTable, SavedState,
         checks::check_model,
         paths::{manifest_file, model_file, offset_of_state_file, state_file, state_folder},
     },
     model::{ModelId, ModelManifest},
-    position::{Offset, PartitionId},
+    position::{Offset, PartitionId, StreamName},
 };
 
 /// Form of a stored state. Raised when [`SavedState`] changes; another form counts as no state.
@@ -33,7 +37,7 @@ impl DeltaLake {
         limit: usize,
     ) -> Result<Vec<SavedState>, LakeError> {
         let mut states = Vec::new();
-        for (offset, file) in self.state_files(partition).await? {
+        for (offset, ObjectMeta { location: file, .. }) in self.state_files(partition).await? {
             if states.len() == limit {
                 break;
             }
@@ -55,20 +59,31 @@ impl DeltaLake {
         Ok(states)
     }
 
-    /// Deletes the states of a partition but the newest `keep`; gives how many went.
+    /// The saved states of a stream's partitions that no restore needs: of those at or below L all but the newest `keep`,
+    /// and the newest of each day since `daily_since`, from which views are caught up that come back from a backup.
     ///
     /// # Errors
     /// The store's.
-    pub async fn prune_states(&self, partition: &PartitionId, keep: usize) -> Result<usize, LakeError> {
-        let files = self.state_files(partition).await?;
-        let old: Vec<Path> = files.into_iter().skip(keep).map(|(_, file)| file).collect();
-        for file in &old {
-            match self.store().objects().delete(file).await {
-                Ok(()) | Err(StoreError::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
+    pub async fn stale_states(
+        &self,
+        stream: &StreamName,
+        keep: usize,
+        daily_since: DateTime<Utc>,
+    ) -> Result<Vec<StoredObject>, LakeError> {
+        let Some(table) = self.table(stream, LakeTable::Readings).newest().await? else { return Ok(Vec::new()) };
+        let mut stale = Vec::new();
+        for (SourcePartition { source, partition }, closed) in table.closed(stream) {
+            let partition = PartitionId { stream: stream.clone(), source, partition };
+            let below = self.state_files(&partition).await?.into_iter().filter(|(offset, _)| *offset <= closed);
+            let mut days = HashSet::new();
+            for (number, (_, meta)) in below.enumerate() {
+                let is_first_of_day = days.insert(meta.last_modified.date_naive());
+                if number >= keep && (!is_first_of_day || meta.last_modified < daily_since) {
+                    stale.push(meta.into());
+                }
             }
         }
-        Ok(old.len())
+        Ok(stale)
     }
 
     pub(super) async fn get_model(&self, id: &ModelId) -> Result<Bytes, LakeError> {
@@ -99,17 +114,17 @@ impl DeltaLake {
     }
 
     /// The states of a partition, newest first.
-    async fn state_files(&self, partition: &PartitionId) -> Result<Vec<(Offset, Path)>, LakeError> {
+    async fn state_files(&self, partition: &PartitionId) -> Result<Vec<(Offset, ObjectMeta)>, LakeError> {
         let mut files = Vec::new();
         let mut listing = self.store().objects().list(Some(&state_folder(partition)));
         loop {
             match listing.try_next().await {
-                Ok(Some(meta)) => files.extend(offset_of_state_file(&meta.location).map(|at| (at, meta.location))),
+                Ok(Some(meta)) => files.extend(offset_of_state_file(&meta.location).map(|at| (at, meta))),
                 Ok(None) | Err(StoreError::NotFound { .. }) => break,
                 Err(error) => return Err(error.into()),
             }
         }
-        files.sort_by(|a, b| b.cmp(a));
+        files.sort_by_key(|(offset, _)| std::cmp::Reverse(*offset));
         Ok(files)
     }
 

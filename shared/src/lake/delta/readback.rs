@@ -7,12 +7,17 @@ use std::{
 
 use arrow::{
     array::{BooleanArray, Int32Array, Int64Array, StringArray},
-    compute::{and, filter_record_batch, kernels::cmp},
+    compute::{and, kernels::cmp},
+    error::ArrowError,
     record_batch::RecordBatch,
 };
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, future::join_all, stream};
 use object_store::{ObjectStoreExt, path::Path};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{
+    ProjectionMask,
+    arrow_reader::{ArrowPredicateFn, ParquetRecordBatchReaderBuilder, RowFilter},
+};
 use serde_json::Value;
 
 use super::{
@@ -35,8 +40,13 @@ use crate::{
 
 /// Commits read at once.
 const COMMIT_READS: i64 = 16;
-/// Data files read at once; each is in memory whole, and has at most 64 MiB.
+/// Data files read at once; each is in memory whole, and mostly has at most 64 MiB.
 const FILE_READS: usize = 2;
+
+/// What says where a row stands.
+const POSITION_COLUMNS: [&str; 3] = ["source", "source_partition", "source_offset"];
+
+type FileReader = ParquetRecordBatchReaderBuilder<Bytes>;
 
 impl DeltaLake {
     /// What the commits of one table say of the cuts in `span`.
@@ -87,8 +97,8 @@ impl DeltaLake {
             .map(|file| {
                 let location = data_file(&log.folder, &file.path);
                 async move {
-                    self.decode_file(location, |batch| readings_from_batch(profile, &rows_in(batch, partition, span)?))
-                        .await
+                    let narrowed = |file_reader| narrowed(file_reader, &file, partition, span);
+                    self.decode_file(location, narrowed, |batch| readings_from_batch(profile, batch)).await
                 }
             })
             .buffered(FILE_READS)
@@ -109,7 +119,8 @@ impl DeltaLake {
         files.sort_by_key(|file| std::cmp::Reverse(file.modified_at));
         let mut rows = Vec::new();
         for file in files {
-            rows.extend(self.decode_file(data_file(&log.folder, &file.path), dead_letters_from_batch).await?);
+            let location = data_file(&log.folder, &file.path);
+            rows.extend(self.decode_file(location, |file_reader| file_reader, dead_letters_from_batch).await?);
             if rows.len() >= limit {
                 break;
             }
@@ -122,6 +133,7 @@ impl DeltaLake {
     async fn decode_file<T>(
         &self,
         location: Path,
+        narrowed: impl FnOnce(FileReader) -> FileReader,
         rows: impl Fn(&RecordBatch) -> Result<Vec<T>, LakeError>,
     ) -> Result<Vec<T>, LakeError> {
         let bytes = self.store().objects().get(&location).await?.bytes().await?;
@@ -129,7 +141,7 @@ impl DeltaLake {
         aside(|| {
             let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| corrupt(&e))?;
             let mut all = Vec::new();
-            for batch in reader.build().map_err(|e| corrupt(&e))? {
+            for batch in narrowed(reader).build().map_err(|e| corrupt(&e))? {
                 all.extend(rows(&batch.map_err(|e| corrupt(&e))?)?);
             }
             Ok(all)
@@ -169,23 +181,37 @@ fn may_hold(file: &LakeFile, partition: &PartitionId, span: OffsetSpan) -> bool 
         && stats.source_offset.is_none_or(|(from, to)| from < span.to.as_i64() && span.from.as_i64() <= to)
 }
 
-fn rows_in(batch: &RecordBatch, partition: &PartitionId, span: OffsetSpan) -> Result<RecordBatch, LakeError> {
-    let wrong = |error: arrow::error::ArrowError| LakeError::Corrupt { reason: error.to_string() };
+/// A reader that decodes whole rows of the span alone: a compacted file holds many spans.
+fn narrowed(reader: FileReader, file: &LakeFile, partition: &PartitionId, span: OffsetSpan) -> FileReader {
+    if holds_nothing_else(file, partition, span) {
+        return reader;
+    }
+    let position = ProjectionMask::columns(reader.parquet_schema(), POSITION_COLUMNS);
+    let partition = partition.clone();
+    let in_span = ArrowPredicateFn::new(position, move |batch| rows_in(&batch, &partition, span));
+    reader.with_row_filter(RowFilter::new(vec![Box::new(in_span)]))
+}
+
+fn holds_nothing_else(file: &LakeFile, partition: &PartitionId, span: OffsetSpan) -> bool {
+    let stats = &file.stats;
+    let source = partition.source.as_str();
+    let number = partition.partition.cast_signed();
+    stats.source.as_ref().is_some_and(|(from, to)| from == source && to == source)
+        && stats.source_partition == Some((number, number))
+        && stats.source_offset.is_some_and(|(from, to)| span.from.as_i64() <= from && to < span.to.as_i64())
+}
+
+fn rows_in(batch: &RecordBatch, partition: &PartitionId, span: OffsetSpan) -> Result<BooleanArray, ArrowError> {
     let column = |name: &str| {
-        batch
-            .column_by_name(name)
-            .ok_or_else(|| LakeError::Corrupt { reason: format!("a data file has no column `{name}`") })
+        batch.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("a data file has no column `{name}`")))
     };
-    let (sources, partitions, offsets) = (column("source")?, column("source_partition")?, column("source_offset")?);
+    let [sources, partitions, offsets] = POSITION_COLUMNS.map(column);
+    let (sources, partitions, offsets) = (sources?, partitions?, offsets?);
     let at = |offset: Offset| Int64Array::new_scalar(offset.as_i64());
     let source = StringArray::new_scalar(partition.source.as_str());
     let number = Int32Array::new_scalar(partition.partition.cast_signed());
-    let mask: BooleanArray = and(
-        &and(&cmp::eq(sources, &source).map_err(wrong)?, &cmp::eq(partitions, &number).map_err(wrong)?)
-            .map_err(wrong)?,
-        &and(&cmp::gt_eq(offsets, &at(span.from)).map_err(wrong)?, &cmp::lt(offsets, &at(span.to)).map_err(wrong)?)
-            .map_err(wrong)?,
+    and(
+        &and(&cmp::eq(sources, &source)?, &cmp::eq(partitions, &number)?)?,
+        &and(&cmp::gt_eq(offsets, &at(span.from))?, &cmp::lt(offsets, &at(span.to))?)?,
     )
-    .map_err(wrong)?;
-    filter_record_batch(batch, &mask).map_err(wrong)
 }

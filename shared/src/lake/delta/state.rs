@@ -8,7 +8,7 @@ use std::{
 use chrono::{DateTime, NaiveDate, Utc};
 use object_store::path::Path;
 
-use super::actions::{Add, LogLine, Metadata, OUR_KEY, PROTOCOL, Protocol, bucket_of_values};
+use super::actions::{Add, LogLine, Metadata, OUR_KEY, PROTOCOL, Protocol, Remove, bucket_of_values};
 use crate::{
     checkpoint::SourcePartition,
     lake::{LakeError, files::FileStats},
@@ -34,13 +34,8 @@ pub struct LakeFile {
 
 impl LakeFile {
     pub(super) fn of(add: &Add) -> Result<Self, LakeError> {
-        // A path outside the table's folder is written as a URL; none of ours is.
-        let path = Path::from_url_path(&add.path)
-            .ok()
-            .filter(|_| !add.path.contains("://"))
-            .ok_or_else(|| LakeError::Corrupt { reason: format!("data file `{}` is not in the lake", add.path) })?;
         Ok(Self {
-            path,
+            path: path_of(&add.path)?,
             size_bytes: u64::try_from(add.size).unwrap_or_default(),
             bucket: bucket_of_values(&add.partition_values),
             modified_at: DateTime::from_timestamp_millis(add.modification_time).unwrap_or_default(),
@@ -48,6 +43,40 @@ impl LakeFile {
             logged_path: add.path.clone(),
         })
     }
+
+    /// A file that no table has, for whoever decides about files.
+    #[must_use]
+    pub fn for_test(path: &str, bucket: NaiveDate, size_bytes: u64, stats: FileStats) -> Self {
+        Self {
+            path: Path::from(path),
+            size_bytes,
+            bucket: Some(bucket),
+            modified_at: DateTime::default(),
+            stats,
+            logged_path: path.to_owned(),
+        }
+    }
+
+    /// A file that is no longer in its table, as far as the log still tells; `None` if not even its size.
+    pub(super) fn of_removed(remove: &Remove) -> Result<Option<Self>, LakeError> {
+        let Some(size) = remove.size else { return Ok(None) };
+        Ok(Some(Self {
+            path: path_of(&remove.path)?,
+            size_bytes: u64::try_from(size).unwrap_or_default(),
+            bucket: bucket_of_values(&remove.partition_values),
+            modified_at: DateTime::default(),
+            stats: FileStats::default(),
+            logged_path: remove.path.clone(),
+        }))
+    }
+}
+
+/// A path outside the table's folder is written as a URL; none of ours is.
+fn path_of(logged: &str) -> Result<Path, LakeError> {
+    Path::from_url_path(logged)
+        .ok()
+        .filter(|_| !logged.contains("://"))
+        .ok_or_else(|| LakeError::Corrupt { reason: format!("data file `{logged}` is not in the lake") })
 }
 
 /// The value of an app id and the version whose commit set it.
@@ -55,6 +84,12 @@ impl LakeFile {
 pub(super) struct TxnValue {
     pub value: i64,
     pub set_by: i64,
+}
+
+/// The app id under which a table, named as in errors, says which versions a vacuum left.
+pub(super) fn horizon_app_id(table: &str) -> String {
+    let stream = table.split_once('/').map_or(table, |(stream, _)| stream);
+    format!("{stream}/vacuum")
 }
 
 #[derive(Debug, Clone)]
@@ -145,6 +180,11 @@ impl TableState {
 
     pub(super) fn txn(&self, app_id: &str) -> Option<TxnValue> {
         self.txns.get(app_id).copied()
+    }
+
+    /// The oldest version that is still readable, if a vacuum made it younger than the first.
+    pub(super) fn horizon(&self) -> Option<i64> {
+        self.txn(&horizon_app_id(&self.table)).map(|txn| txn.value)
     }
 
     pub(super) fn file(&self, path: &Path) -> Option<&Arc<LakeFile>> {

@@ -119,10 +119,12 @@ async fn version_at(log: &TableLog, at: DateTime<Utc>, newest: i64) -> Result<i6
     Ok(low)
 }
 
-/// The oldest version that can be read: the first one, unless commits were cleaned up below a checkpoint.
+/// The oldest version that can be read: the first one, unless a vacuum forgot it, or commits were cleaned up below a
+/// checkpoint.
 pub(super) async fn oldest_version(log: &TableLog) -> Result<i64, LakeError> {
+    let horizon = log.newest().await?.and_then(|state| state.horizon()).unwrap_or_default();
     if log.commit_at(0).await?.is_some() {
-        return Ok(0);
+        return Ok(horizon);
     }
-    Ok(oldest_checkpoint(log).await?.unwrap_or_default())
+    Ok(oldest_checkpoint(log).await?.unwrap_or_default().max(horizon))
 }

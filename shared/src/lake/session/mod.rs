@@ -16,7 +16,7 @@ use datafusion::{
     datasource::MemTable,
     error::DataFusionError,
     execution::{SendableRecordBatchStream, memory_pool::FairSpillPool, runtime_env::RuntimeEnvBuilder},
-    logical_expr::AggregateUDF,
+    logical_expr::{AggregateUDF, ident},
     prelude::{SessionConfig, SessionContext},
 };
 
@@ -137,6 +137,26 @@ impl LakeSession {
     pub async fn stream(&self, sql: &str) -> Result<SendableRecordBatchStream, LakeError> {
         let plan = self.context.sql(sql).await.map_err(|e| query_error(&e))?;
         plan.execute_stream().await.map_err(|e| query_error(&e))
+    }
+}
+
+impl LakeSession {
+    /// The named columns of a table, its rows in the order of some of them and nulls last, taken as they come. What does
+    /// not fit into memory is sorted on disk.
+    ///
+    /// # Errors
+    /// As of [`Self::stream`].
+    pub async fn sorted(
+        &self,
+        table: &str,
+        columns: &[&str],
+        by: &[&str],
+    ) -> Result<SendableRecordBatchStream, LakeError> {
+        let rows = self.context.table(table).await.map_err(|e| query_error(&e))?;
+        let rows = rows.select(columns.iter().map(|column| ident(*column))).map_err(|e| query_error(&e))?;
+        let order = by.iter().map(|column| ident(*column).sort(true, false)).collect();
+        let rows = rows.sort(order).map_err(|e| query_error(&e))?;
+        rows.execute_stream().await.map_err(|e| query_error(&e))
     }
 }
 

@@ -1,11 +1,13 @@
 //! A local folder that survives a power cut: object_store's own `LocalFileSystem` never syncs.
 
 use std::{
+    ffi::OsStr,
     fmt,
     fs::{self, File},
     io::{self, Write},
     ops::Range,
     path::{Path as FilePath, PathBuf},
+    time::SystemTime,
 };
 
 use async_trait::async_trait;
@@ -47,6 +49,38 @@ impl DurableLocal {
         })
         .await
     }
+}
+
+/// Files below a folder that writers staged before an instant and never named, because they died: nobody lists them, and
+/// nobody else deletes them.
+///
+/// # Errors
+/// A folder cannot be read.
+pub(super) fn left_staged(folder: &FilePath, before: SystemTime) -> io::Result<Vec<PathBuf>> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            // A writer at work may have named it, or given up, since it was listed.
+            let Ok(meta) = entry.metadata() else { continue };
+            if meta.is_dir() {
+                folders.push(entry.path());
+            } else if is_staged(&entry.file_name()) && meta.modified().is_ok_and(|at| at < before) {
+                found.push(entry.path());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a name is one that [`stage`] gives.
+fn is_staged(name: &OsStr) -> bool {
+    let digits = name.to_str().and_then(|name| name.rsplit_once('#')).map(|(_, digits)| digits);
+    digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 impl fmt::Display for DurableLocal {
@@ -249,5 +283,17 @@ mod tests {
         assert_eq!(put.e_tag, store.get(&path).await.unwrap().meta.e_tag);
         let again = store.put_opts(&path, "three".into(), PutOptions::default()).await.unwrap();
         assert_ne!(put.e_tag, again.e_tag);
+    }
+
+    #[tokio::test]
+    async fn what_a_writer_that_died_left_is_found_once_it_is_old_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DurableLocal::open(folder.path()).unwrap();
+        store.put(&Path::from("a/b/named.parquet"), "rows".into()).await.unwrap();
+        let (_file, left) = stage(&folder.path().join("a/b/other.parquet")).unwrap();
+        let hour = std::time::Duration::from_secs(3600);
+        assert_eq!(left_staged(folder.path(), SystemTime::now() - hour).unwrap(), Vec::<PathBuf>::new());
+        assert_eq!(left_staged(folder.path(), SystemTime::now() + hour).unwrap(), [left]);
+        assert_eq!(left_staged(&folder.path().join("nowhere"), SystemTime::now()).unwrap(), Vec::<PathBuf>::new());
     }
 }

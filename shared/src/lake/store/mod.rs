@@ -4,11 +4,13 @@ mod durable_local;
 
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path as FilePath, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use chrono::{DateTime, Utc};
 use object_store::{
     BackoffConfig, ClientOptions, ObjectStore, RetryConfig,
     aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut},
@@ -19,6 +21,7 @@ use object_store::{
 use url::Url;
 
 pub use durable_local::DurableLocal;
+use durable_local::left_staged;
 
 use super::LakeError;
 
@@ -33,6 +36,17 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct LakeStore {
     url: String,
     objects: Arc<dyn ObjectStore>,
+    /// Where it is on disk, if it is.
+    folder: Option<PathBuf>,
+}
+
+/// Half-written files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StagedFiles {
+    /// How many.
+    pub files: u64,
+    /// Their size, in bytes.
+    pub bytes: u64,
 }
 
 impl LakeStore {
@@ -59,13 +73,13 @@ impl LakeStore {
     /// A store that lives as long as its clones.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { url: "memory://".to_owned(), objects: Arc::new(InMemory::new()) }
+        Self { url: "memory://".to_owned(), objects: Arc::new(InMemory::new()), folder: None }
     }
 
     /// A lake over a store of the caller's, such as one that fails on purpose.
     #[must_use]
     pub fn over(url: &str, objects: Arc<dyn ObjectStore>) -> Self {
-        Self { url: url.to_owned(), objects }
+        Self { url: url.to_owned(), objects, folder: None }
     }
 
     /// The address, for people; it never held a secret.
@@ -80,6 +94,24 @@ impl LakeStore {
         &self.objects
     }
 
+    /// Counts what writers that died before an instant left half-written in a folder, and deletes it if `delete`. A remote
+    /// store keeps nothing of them.
+    ///
+    /// # Errors
+    /// [`LakeError::Refused`] if the folder cannot be read or written.
+    pub async fn sweep_staged(
+        &self,
+        below: &Path,
+        before: DateTime<Utc>,
+        delete: bool,
+    ) -> Result<StagedFiles, LakeError> {
+        let Some(root) = &self.folder else { return Ok(StagedFiles::default()) };
+        let folder = below.parts().fold(root.clone(), |folder, part| folder.join(part.as_ref()));
+        let swept = tokio::task::spawn_blocking(move || sweep(&folder, before.into(), delete)).await;
+        let swept = swept.map_err(|error| LakeError::Unavailable { reason: error.to_string() })?;
+        swept.map_err(|error| LakeError::Refused { reason: format!("folder {}: {error}", root.display()) })
+    }
+
     fn open_folder(folder: &FilePath) -> Result<Self, LakeError> {
         let refused = |error: &dyn std::fmt::Display| LakeError::Refused {
             reason: format!("folder {}: {error}; choose another lake url or change its permissions", folder.display()),
@@ -88,8 +120,20 @@ impl LakeStore {
         let folder: PathBuf = folder.canonicalize().map_err(|error| refused(&error))?;
         let objects = DurableLocal::open(&folder).map_err(|error| refused(&error))?;
         let url = Url::from_directory_path(&folder).map_or_else(|()| folder.display().to_string(), String::from);
-        Ok(Self { url, objects: Arc::new(objects) })
+        Ok(Self { url, objects: Arc::new(objects), folder: Some(folder) })
     }
+}
+
+fn sweep(folder: &FilePath, before: SystemTime, delete: bool) -> io::Result<StagedFiles> {
+    let mut swept = StagedFiles::default();
+    for file in left_staged(folder, before)? {
+        swept.bytes += file.metadata().map_or(0, |meta| meta.len());
+        swept.files += 1;
+        if delete {
+            std::fs::remove_file(&file)?;
+        }
+    }
+    Ok(swept)
 }
 
 fn open_s3(address: &str, environment: &BTreeMap<String, String>) -> Result<LakeStore, LakeError> {
@@ -131,7 +175,7 @@ fn open_s3(address: &str, environment: &BTreeMap<String, String>) -> Result<Lake
     let prefix = Path::parse(prefix).map_err(|error| bad_url(&url, &error.to_string()))?;
     let objects: Arc<dyn ObjectStore> =
         if prefix.as_ref().is_empty() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, prefix)) };
-    Ok(LakeStore { url, objects })
+    Ok(LakeStore { url, objects, folder: None })
 }
 
 fn bad_url(url: &str, reason: &str) -> LakeError {

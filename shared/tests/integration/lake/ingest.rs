@@ -15,7 +15,7 @@ use kilowatch_shared::{
 };
 
 use super::{NOTHING, close, door};
-use crate::contracts::lake::subject::{at_minute, dead_letter, partition, profile, row, span};
+use crate::contracts::lake::subject::{at_minute, dead_letter, partition, profile, row};
 
 fn file(sha256: &str) -> FileIngest {
     FileIngest {
@@ -96,21 +96,4 @@ async fn bad_lines_of_a_file_are_kept_once() {
     let back = lake.newest_dead_letters(&profile().name, 10).await.unwrap();
     assert_eq!(back, letters.iter().rev().cloned().collect::<Vec<_>>());
     assert_eq!(lake.newest_dead_letters(&profile().name, 1).await.unwrap(), letters[2..]);
-}
-
-#[tokio::test]
-async fn old_states_can_be_pruned() {
-    let lake = door(&LakeStore::in_memory());
-    for offset in [1, 2, 3, 4] {
-        let state = kilowatch_shared::lake::SavedState {
-            offset: Offset::new(offset),
-            cuts: Vec::new(),
-            state: bytes::Bytes::new(),
-        };
-        lake.save_state(&partition(0), &state).await.unwrap();
-    }
-    assert_eq!(lake.prune_states(&partition(0), 2).await.unwrap(), 2);
-    let left = lake.load_states(&partition(0), Offset::new(9), 9).await.unwrap();
-    assert_eq!(left.iter().map(|state| state.offset.get()).collect::<Vec<_>>(), [4, 3]);
-    assert_eq!(lake.read_readings(&profile(), &partition(0), span(0, 9)).await.unwrap(), []);
 }

@@ -113,7 +113,7 @@ async fn every_version_says_what_it_did_and_who_did_it() {
     let CommitAuthor::Segments { segments } = &third.by else { panic!("{third:?}") };
     assert_eq!((segments[0].span, third.rows_added, third.at), (span(9, 12), Some(3), at_minute(20)));
     let page = lake.versions(&stream, LakeTable::Readings, Some(5), 1).await.unwrap();
-    assert_eq!(page, [update.clone()]);
+    assert_eq!(page, std::slice::from_ref(update));
 }
 
 #[tokio::test]

@@ -62,7 +62,9 @@ async fn changes_between_versions_are_the_rows_that_came_and_went() {
     assert_eq!(lake.read_readings(&profile(), &partition(0), span(0, 99)).await.unwrap().len(), 12);
     assert_eq!(rows(changes(2, 3).await.unwrap()), 0);
     assert_eq!(rows(changes(1, 3).await.unwrap()), 3);
-    assert!(changes(0, 3).await.is_none(), "new rows were merged with old ones");
+    let merged_since = changes(0, 3).await.unwrap();
+    assert_eq!(merged_since.holders.len(), 2, "the merged file and the one that was left alone");
+    assert_eq!(rows(merged_since), 7, "new rows are told from the old ones that they were merged with");
 
     // Rewriting rows does.
     let newest = lake.open_table(&stream, LakeTable::Readings, None).await.unwrap();
