@@ -20,6 +20,27 @@ pub(crate) fn for_profile(template: &str, profile: &StreamProfile, window_secs: 
     sql
 }
 
+/// The query for the devices from one to another, where its line names `{first_device}` and `{last_device}`; without them
+/// for all, and without the line.
+pub(crate) fn for_devices(query: &str, devices: Option<(&str, &str)>) -> String {
+    let mut sql = String::with_capacity(query.len());
+    for line in query.lines() {
+        match devices {
+            _ if !line.contains("{first_device}") => sql.push_str(line),
+            None => continue,
+            Some((first, last)) => {
+                // One piece after the other, for an id may itself look like a placeholder.
+                let quoted = |id: &str| id.replace('\'', "''");
+                let (before, rest) = line.split_once("{first_device}").unwrap_or((line, ""));
+                let (between, after) = rest.split_once("{last_device}").unwrap_or((rest, ""));
+                sql.extend([before, &quoted(first), between, &quoted(last), after]);
+            }
+        }
+        sql.push('\n');
+    }
+    sql
+}
+
 fn push_line(sql: &mut String, line: &str, placeholder: &str, name: &str) {
     sql.push_str(&line.replace(placeholder, &name.replace('"', "\"\"")));
     sql.push('\n');
@@ -30,6 +51,14 @@ mod tests {
     use kilowatch_shared::{position::StreamName, stream::StreamRegistry};
 
     use super::*;
+
+    #[test]
+    fn a_device_cannot_leave_its_quotes_and_without_one_there_is_no_line() {
+        let query = "SELECT 1\nWHERE TRUE\n  AND device_id >= '{first_device}' AND device_id <= '{last_device}'\n";
+        assert_eq!(for_devices(query, None), "SELECT 1\nWHERE TRUE\n");
+        let sql = for_devices(query, Some(("a' OR 1", "{last_device}")));
+        assert!(sql.ends_with("device_id >= 'a'' OR 1' AND device_id <= '{last_device}'\n"), "{sql}");
+    }
 
     #[test]
     fn a_name_cannot_leave_its_quotes() {

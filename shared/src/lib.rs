@@ -22,5 +22,6 @@ pub mod retry;
 pub mod rollup;
 pub mod secret;
 pub mod stream;
+pub mod verification;
 pub mod views;
 pub mod wording;

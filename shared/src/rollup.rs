@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::position::DeviceId;
 
+/// Relative difference that sums of the same values may have.
+const SUM_TOLERANCE: f64 = 1e-9;
+
 /// Count, sum, extremes and sum of squares of the values that a window holds. Missing values are in none of them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Partial {
@@ -37,6 +40,15 @@ impl Partial {
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
         self.sum_squares += other.sum_squares;
+    }
+
+    /// Whether both hold the same values: counts and extremes equal, sums up to the last digits, in which sums of the same
+    /// values in another order differ.
+    #[must_use]
+    pub fn is_close_to(&self, other: &Self) -> bool {
+        let near = |a: f64, b: f64| (a - b).abs() <= SUM_TOLERANCE * a.abs().max(b.abs());
+        let extremes = self.min == other.min && self.max == other.max;
+        self.count == other.count && extremes && near(self.sum, other.sum) && near(self.sum_squares, other.sum_squares)
     }
 
     /// The mean, or `None` of no value.
@@ -75,4 +87,18 @@ pub struct RollupRow {
 #[must_use]
 pub fn window_start(instant: DateTime<Utc>, window_secs: u32) -> DateTime<Utc> {
     instant.duration_trunc(TimeDelta::seconds(i64::from(window_secs.max(1)))).unwrap_or(instant)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partials_are_the_same_up_to_the_last_digits_of_their_sums_alone() {
+        let partial = Partial { count: 2, sum: 3.0, min: 1.0, max: 2.0, sum_squares: 5.0 };
+        assert!(partial.is_close_to(&Partial { sum: 3.0 + 1e-12, ..partial }));
+        assert!(!partial.is_close_to(&Partial { sum: 3.0 + 1e-6, ..partial }));
+        assert!(!partial.is_close_to(&Partial { max: 2.0 + 1e-12, ..partial }));
+        assert!(!partial.is_close_to(&Partial { count: 3, ..partial }));
+    }
 }

@@ -32,6 +32,8 @@ use crate::{BatchError, sql};
 pub(crate) struct WindowQuery<'a> {
     session: LakeSession,
     profile: &'a StreamProfile,
+    /// The first and the last device; all without them.
+    devices: Option<(DeviceId, DeviceId)>,
     elapsed: Duration,
 }
 
@@ -47,7 +49,13 @@ impl<'a> WindowQuery<'a> {
         let readings = SessionTable { name: "readings", files };
         let session = lake_session(lake.store(), &[readings], &SessionLimits::default())?;
         session.register_aggregate(partial_of());
-        Ok(Self { session, profile, elapsed: Duration::ZERO })
+        Ok(Self { session, profile, devices: None, elapsed: Duration::ZERO })
+    }
+
+    /// Only of the devices from one to another, in the order of their ids.
+    pub(crate) fn of_devices(mut self, first: &DeviceId, last: &DeviceId) -> Self {
+        self.devices = Some((first.clone(), last.clone()));
+        self
     }
 
     /// How long the engine has worked.
@@ -92,7 +100,9 @@ impl<'a> WindowQuery<'a> {
     }
 
     async fn stream(&self, template: &str, window_secs: u32) -> Result<SendableRecordBatchStream, BatchError> {
-        Ok(self.session.stream(&sql::for_profile(template, self.profile, window_secs)).await?)
+        let devices = self.devices.as_ref().map(|(first, last)| (first.as_str(), last.as_str()));
+        let query = sql::for_devices(&sql::for_profile(template, self.profile, window_secs), devices);
+        Ok(self.session.stream(&query).await?)
     }
 
     fn rows_of(

@@ -18,7 +18,7 @@ use kilowatch_batch::{
     jobs::{
         ingest::ingest,
         rollup::{RollupReport, RollupRequest, rollup},
-        verify::{VerifyReport, verify},
+        verify::{VerifyReport, VerifyRequest, verify},
     },
 };
 use kilowatch_shared::{
@@ -87,7 +87,7 @@ impl Room {
     }
 
     pub async fn verify(&self) -> VerifyReport {
-        verify(&self.deps, &self.profile).await.unwrap()
+        verify(&self.deps, &self.profile, &VerifyRequest::default()).await.unwrap()
     }
 
     /// Runs SQL over the newest version of a table, which must exist.

@@ -15,7 +15,7 @@ use kilowatch_batch::{
         rollup::{RollupRequest, rollup},
         train::{TrainReport, TrainRequest, train},
         vacuum::{VacuumReport, VacuumRequest, vacuum},
-        verify::{VerifyReport, verify},
+        verify::{VerifyReport, VerifyRequest, verify},
     },
     schedule::run_schedule,
 };
@@ -47,7 +47,7 @@ pub enum BatchCommand {
     /// Runs roll-ups, trainings, forecasts and housekeeping at their times (section `schedule`) until Ctrl-C.
     Schedule(StreamArgs),
     /// Replays the lake and compares it with the views; exit code 1 on a difference.
-    Verify(StreamArgs),
+    Verify(VerifyArgs),
 }
 
 /// Which stream.
@@ -187,6 +187,16 @@ pub struct VacuumArgs {
     force: bool,
 }
 
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    #[command(flatten)]
+    stream: StreamArgs,
+    /// Rows of the lake whose windows are recomputed at once; fewer take less memory and more time.
+    #[arg(long, default_value_t = VerifyRequest::default().rows_at_once)]
+    rows_at_once: u64,
+}
+
 impl BatchCommand {
     /// Runs the job and prints its report.
     pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
@@ -252,8 +262,8 @@ impl BatchCommand {
                 Ok(ExitCode::SUCCESS)
             }
             Self::Verify(args) => {
-                let (deps, profile) = opened(&args, context).await?;
-                let report = verify(&deps, &profile).await?;
+                let (deps, profile) = opened(&args.stream, context).await?;
+                let report = verify(&deps, &profile, &VerifyRequest { rows_at_once: args.rows_at_once }).await?;
                 output::answer(context.json, &report, describe_verification)?;
                 Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }

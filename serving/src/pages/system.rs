@@ -8,6 +8,7 @@ use kilowatch_shared::{
     job::JobRun,
     model::{ModelId, RegressionMetrics},
     stream::StreamProfile,
+    verification::Verification,
     views::{BoundaryInfo, LayerCounts, ModelSwap, RecordedChange, ServedModel},
     wording::{counted, grouped},
 };
@@ -37,12 +38,19 @@ struct SystemPage {
     counts: Vec<Figure>,
     lake_version: String,
     published: String,
+    verified: VerifiedLine,
     partitions: Vec<(String, String)>,
     models: Vec<ModelRow>,
     swaps: Vec<SwapRow>,
     changes: Vec<ChangeRow>,
     jobs: Vec<JobRow>,
     letters: Vec<LetterRow>,
+}
+
+/// What the last verification found.
+struct VerifiedLine {
+    holds: bool,
+    text: String,
 }
 
 struct Figure {
@@ -113,12 +121,14 @@ pub(super) async fn show_system(request: HttpRequest, state: web::Data<AppState>
     let swaps = state.views.model_swaps(&profile.name, SHOWN_SWAPS).await?;
     let changes = state.views.position_changes(&profile.name, SHOWN_CHANGES).await?;
     let jobs = state.views.recent_job_runs(&profile.name, SHOWN_JOBS).await?;
+    let verified = state.views.verifications().await?;
     let letters = state.views.recent_dead_letters(&profile.name, SHOWN_LETTERS).await?;
     render(&SystemPage {
         problems: find_problems(&state, state.readiness.report()).await,
         counts: figures(count_layers(&state, profile).await?),
         lake_version: boundary.lake_version.map_or_else(|| "none yet".to_owned(), |version| version.to_string()),
         published: published_at.map_or_else(|| "never".to_owned(), |at| stamp(at, now, zone)),
+        verified: VerifiedLine::new(verified.into_iter().find(|found| found.stream == profile.name), now, zone),
         partitions: boundary
             .partitions
             .into_iter()
@@ -149,6 +159,23 @@ fn figures(counts: LayerCounts) -> Vec<Figure> {
         figure("Forecasts", counts.forecasts, "vintages, none overwritten"),
         figure("Models", counts.models, "addressed by content"),
     ]
+}
+
+impl VerifiedLine {
+    fn new(found: Option<Verification>, now: DateTime<Utc>, zone: FixedOffset) -> Self {
+        match found {
+            None => Self { holds: true, text: "Never verified: run kilowatch batch verify.".to_owned() },
+            Some(found) => Self {
+                holds: found.holds(),
+                text: format!(
+                    "Verified {} at lake version {}: {}.",
+                    stamp(found.verified_at, now, zone),
+                    found.lake_version,
+                    found.message
+                ),
+            },
+        }
+    }
 }
 
 impl ModelRow {

@@ -13,6 +13,7 @@ use crate::{
     model::{ModelId, ModelKind, ModelManifest},
     position::{DeviceId, PartitionId, SourcePosition, StreamName},
     rollup::{RollupKey, RollupRow},
+    verification::Verification,
 };
 
 /// Runs of one job of a stream that the history keeps: three years of a nightly job, and the last sixteen hours of one
@@ -127,6 +128,9 @@ pub trait BatchViews: std::fmt::Debug + Send + Sync {
 
     /// Adds a run to the history, which keeps the newest [`KEPT_JOB_RUNS`] of each job of a stream.
     async fn add_job_run(&self, run: &JobRun) -> Result<(), ViewsError>;
+
+    /// Keeps what a verification found in the place of its stream's one before.
+    async fn keep_verification(&self, verification: &Verification) -> Result<(), ViewsError>;
 
     /// When the newest run of a job began; `None` if the history has none.
     async fn last_job_start(&self, stream: &StreamName, job: &str) -> Result<Option<DateTime<Utc>>, ViewsError>;

@@ -15,6 +15,7 @@ use crate::{
     position::{DeviceId, SourcePosition, StreamName},
     reading::MessageCounts,
     rollup::Partial,
+    verification::Verification,
 };
 
 /// Which anomalies.
@@ -235,4 +236,7 @@ pub trait ServingViews: std::fmt::Debug + Send + Sync {
 
     /// The newest job runs, at most `limit`.
     async fn recent_job_runs(&self, stream: &StreamName, limit: u32) -> Result<Vec<JobRun>, ViewsError>;
+
+    /// What the last verification of each stream found, by stream.
+    async fn verifications(&self) -> Result<Vec<Verification>, ViewsError>;
 }

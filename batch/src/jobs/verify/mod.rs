@@ -1,19 +1,21 @@
 //! `verify`: proves that what is served is what the lake says, and changes nothing.
 //!
-//! Three comparisons, one a file: every position of the lake stands once and below L (`positions`), the live alarms
-//! are those that a replay of the lake raises under the recorded pins (`anomalies`), and the published roll-ups are
+//! Four comparisons, one a file: every position of the lake stands once and below L (`positions`), the segments tile their
+//! partitions (`segments`), the live alarms are those that a replay of the lake raises under the recorded pins (`anomalies`), and the published roll-ups are
 //! those that a computation over the whole table gives at the boundary's version (`rollups`).
 
 mod anomalies;
 mod positions;
 mod rollups;
+mod segments;
 
 use std::time::Instant;
 
 use kilowatch_shared::{
     job::JobStatus,
-    lake::{LakeError, LakeTable},
+    lake::{LakeError, LakeTable, delta::TableFiles},
     stream::StreamProfile,
+    verification::Verification,
     wording::counted,
 };
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,8 @@ pub struct VerifyReport {
     pub lake_version: Option<i64>,
     /// Rows whose position was looked at.
     pub positions: Compared,
+    /// Segments that the commits of both tables tell of, and the L that they end at.
+    pub segments: Compared,
     /// Alarms of the replay and of the views.
     pub anomalies: Compared,
     /// Readings that were replayed.
@@ -59,7 +63,7 @@ impl VerifyReport {
     /// How many differences there are; zero is the promise.
     #[must_use]
     pub const fn differing(&self) -> u64 {
-        self.positions.differing + self.anomalies.differing + self.partials.differing
+        self.positions.differing + self.segments.differing + self.anomalies.differing + self.partials.differing
     }
 
     /// Whether everything was compared and nothing differs.
@@ -90,9 +94,10 @@ impl Summary for VerifyReport {
 
     fn sentence(&self) -> String {
         let compared = format!(
-            "{} differences among {} positions, {} alarms and {} partials",
+            "{} differences among {} positions, {} segments, {} alarms and {} partials",
             self.differing(),
             self.positions.checked,
+            self.segments.checked,
             self.anomalies.checked,
             self.partials.checked
         );
@@ -103,29 +108,71 @@ impl Summary for VerifyReport {
     }
 }
 
+/// How to go about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerifyRequest {
+    /// Rows of the lake whose windows are computed at once, or those of one device: each may be a window of its own with a
+    /// partial for every measure, some 200 bytes each.
+    pub rows_at_once: u64,
+}
+
+impl Default for VerifyRequest {
+    fn default() -> Self {
+        Self { rows_at_once: 200_000 }
+    }
+}
+
 /// Compares views and lake. Differences are in the report and no error.
 ///
 /// # Errors
 /// [`BatchError::Lake`] or [`BatchError::Views`]; [`BatchError::Contended`] if publications kept coming.
-pub async fn verify(deps: &BatchDeps, profile: &StreamProfile) -> Result<VerifyReport, BatchError> {
-    recorded(deps, profile, "verify", run(deps, profile)).await
+pub async fn verify(
+    deps: &BatchDeps,
+    profile: &StreamProfile,
+    request: &VerifyRequest,
+) -> Result<VerifyReport, BatchError> {
+    let report = recorded(deps, profile, "verify", run(deps, profile, request)).await?;
+    if let Some(lake_version) = report.lake_version {
+        let verification = Verification {
+            stream: profile.name.clone(),
+            verified_at: deps.clock.now(),
+            lake_version,
+            differing: report.differing(),
+            unproved: report.not_replayed.len() as u64,
+            message: report.sentence(),
+        };
+        // The answer stands whether or not it is kept.
+        if let Err(error) = deps.views.keep_verification(&verification).await {
+            tracing::warn!(stream = profile.name.as_str(), %error, "what the verification found is not kept");
+        }
+    }
+    Ok(report)
 }
 
-async fn run(deps: &BatchDeps, profile: &StreamProfile) -> Result<VerifyReport, BatchError> {
+async fn run(deps: &BatchDeps, profile: &StreamProfile, request: &VerifyRequest) -> Result<VerifyReport, BatchError> {
     let began = Instant::now();
     let mut report = VerifyReport::default();
-    match deps.lake.open_table(&profile.name, LakeTable::Readings, None).await {
-        Ok(table) => {
-            report.lake_version = Some(table.version);
-            positions::compare(deps, &table, &mut report).await?;
-            anomalies::compare(deps, profile, &table, &mut report).await?;
+    if let Some(table) = opened(deps, profile, LakeTable::Readings).await? {
+        report.lake_version = Some(table.version);
+        let dead_letters = opened(deps, profile, LakeTable::DeadLetters).await?;
+        positions::compare(deps, &table, dead_letters.as_ref(), &mut report).await?;
+        segments::compare(deps, profile, LakeTable::Readings, &table, &mut report).await?;
+        if let Some(letters) = &dead_letters {
+            segments::compare(deps, profile, LakeTable::DeadLetters, letters, &mut report).await?;
         }
-        Err(LakeError::NoSuchTable { .. }) => {}
-        Err(error) => return Err(error.into()),
+        anomalies::compare(deps, profile, &table, &mut report).await?;
     }
-    rollups::compare(deps, profile, &mut report).await?;
+    rollups::compare(deps, profile, request.rows_at_once, &mut report).await?;
     report.seconds = began.elapsed().as_secs_f64();
     Ok(report)
+}
+
+async fn opened(deps: &BatchDeps, profile: &StreamProfile, table: LakeTable) -> Result<Option<TableFiles>, BatchError> {
+    match deps.lake.open_table(&profile.name, table, None).await {
+        Ok(table) => Ok(Some(table)),
+        Err(LakeError::NoSuchTable { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,21 @@
-//! The published roll-ups are what a computation over the whole table gives at the boundary's version (I5).
+//! The published roll-ups are what a computation over the whole table gives at the boundary's version (I5), in every window
+//! length that is stored; longer ones are sums of these.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
+use arrow::{
+    array::AsArray,
+    compute::cast,
+    datatypes::{DataType, Int64Type},
+};
 use kilowatch_shared::{
-    lake::LakeTable,
-    rollup::{Partial, RollupKey},
+    lake::{
+        LakeError, LakeTable,
+        delta::TableFiles,
+        session::{SessionLimits, SessionTable, lake_session},
+    },
+    position::DeviceId,
+    rollup::{Partial, RollupKey, RollupRow},
     stream::StreamProfile,
 };
 
@@ -17,33 +28,33 @@ const PAGE_ROWS: u32 = 10_000;
 /// A publication in the middle of the comparison makes it start again.
 const MAX_TRIES: u32 = 5;
 
-/// Sums of the same values in another order differ in their last digits.
-const RELATIVE_TOLERANCE: f64 = 1e-9;
-
 /// Compares all partials of all windows.
 pub(super) async fn compare(
     deps: &BatchDeps,
     profile: &StreamProfile,
+    rows_at_once: u64,
     report: &mut VerifyReport,
 ) -> Result<(), BatchError> {
     for _ in 0..MAX_TRIES {
         let boundary = deps.views.boundary(&profile.name).await?;
         let Some(version) = boundary.lake_version else { return Ok(()) };
         let table = deps.lake.open_table(&profile.name, LakeTable::Readings, Some(version)).await?;
-        let mut computed: HashMap<RollupKey, Partial> = HashMap::new();
-        if !table.files.is_empty() {
-            let mut query = WindowQuery::over(&deps.lake, &table, profile)?;
-            for secs in &profile.rollup_windows_secs {
-                query
-                    .for_each(*secs, None, async |rows| {
-                        computed.extend(rows.into_iter().map(|row| (row.key, row.partial)));
-                        Ok(())
-                    })
-                    .await?;
+        let mut attempt = report.clone();
+        let mut published = Published::new(deps, profile);
+        for (least, greatest) in runs(&devices_of(deps, &table).await?, rows_at_once) {
+            let mut computed = computed(deps, profile, &table, &least, &greatest).await?;
+            while let Some(row) = published.next_up_to(Some(&greatest)).await? {
+                compare_one(&row, computed.remove(&row.key), &mut attempt);
+            }
+            for (key, partial) in computed {
+                attempt.partials.checked += 1;
+                attempt.partials.differing += 1;
+                attempt.describe(|| format!("{key:?}: not published, computed {partial:?}"));
             }
         }
-        let mut attempt = report.clone();
-        compare_pages(deps, profile, computed, &mut attempt).await?;
+        while let Some(row) = published.next_up_to(None).await? {
+            compare_one(&row, None, &mut attempt);
+        }
         if deps.views.boundary(&profile.name).await? == boundary {
             *report = attempt;
             return Ok(());
@@ -56,38 +67,99 @@ pub(super) async fn compare(
     })
 }
 
-async fn compare_pages(
-    deps: &BatchDeps,
-    profile: &StreamProfile,
-    mut computed: HashMap<RollupKey, Partial>,
-    report: &mut VerifyReport,
-) -> Result<(), BatchError> {
-    let mut after: Option<RollupKey> = None;
-    loop {
-        let page = deps.views.published_rollups(&profile.name, after.as_ref(), PAGE_ROWS).await?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.key.clone());
-        for row in page {
-            report.partials.checked += 1;
-            let expected = computed.remove(&row.key);
-            if !expected.is_some_and(|expected| same(&expected, &row.partial)) {
-                report.partials.differing += 1;
-                report.describe(|| format!("{:?}: published {:?}, computed {expected:?}", row.key, row.partial));
-            }
-        }
-    }
-    for (key, partial) in computed {
-        report.partials.checked += 1;
+fn compare_one(row: &RollupRow, expected: Option<Partial>, report: &mut VerifyReport) {
+    report.partials.checked += 1;
+    if !expected.is_some_and(|expected| expected.is_close_to(&row.partial)) {
         report.partials.differing += 1;
-        report.describe(|| format!("{key:?}: not published, computed {partial:?}"));
+        report.describe(|| format!("{:?}: published {:?}, computed {expected:?}", row.key, row.partial));
     }
-    Ok(())
 }
 
-fn same(a: &Partial, b: &Partial) -> bool {
-    let near = |a: f64, b: f64| (a - b).abs() <= RELATIVE_TOLERANCE * a.abs().max(b.abs());
-    let extremes = a.min == b.min && a.max == b.max;
-    a.count == b.count && extremes && near(a.sum, b.sum) && near(a.sum_squares, b.sum_squares)
+/// The devices of a table in the order of their ids, with how many rows each has.
+async fn devices_of(deps: &BatchDeps, table: &TableFiles) -> Result<Vec<(DeviceId, u64)>, BatchError> {
+    if table.files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let readings = SessionTable { name: "readings", files: table };
+    let session = lake_session(deps.lake.store(), &[readings], &SessionLimits::default())?;
+    let mut devices = Vec::new();
+    for batch in session.collect(include_str!("devices.sql")).await? {
+        let ids = cast(batch.column(0), &DataType::Utf8).map_err(|error| corrupt(&error))?;
+        let rows = cast(batch.column(1), &DataType::Int64).map_err(|error| corrupt(&error))?;
+        let ids = ids.as_string::<i32>();
+        for (row, rows) in rows.as_primitive::<Int64Type>().values().iter().enumerate() {
+            devices.push((DeviceId::parse(ids.value(row)).map_err(|error| corrupt(&error))?, rows.cast_unsigned()));
+        }
+    }
+    devices.sort();
+    Ok(devices)
+}
+
+/// Neighbouring devices that are computed together, as (first, last).
+fn runs(devices: &[(DeviceId, u64)], rows_at_once: u64) -> Vec<(DeviceId, DeviceId)> {
+    let mut runs: Vec<(DeviceId, DeviceId)> = Vec::new();
+    let mut held = 0;
+    for (device, rows) in devices {
+        match runs.last_mut() {
+            Some((_, last)) if held + rows <= rows_at_once => last.clone_from(device),
+            _ => {
+                held = 0;
+                runs.push((device.clone(), device.clone()));
+            }
+        }
+        held += rows;
+    }
+    runs
+}
+
+async fn computed(
+    deps: &BatchDeps,
+    profile: &StreamProfile,
+    table: &TableFiles,
+    least: &DeviceId,
+    greatest: &DeviceId,
+) -> Result<HashMap<RollupKey, Partial>, BatchError> {
+    let mut computed = HashMap::new();
+    let mut query = WindowQuery::over(&deps.lake, table, profile)?.of_devices(least, greatest);
+    for secs in &profile.rollup_windows_secs {
+        query
+            .for_each(*secs, None, async |rows| {
+                computed.extend(rows.into_iter().map(|row| (row.key, row.partial)));
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(computed)
+}
+
+/// The published rows in the order of their keys, which begin with the device.
+struct Published<'a> {
+    deps: &'a BatchDeps,
+    profile: &'a StreamProfile,
+    page: VecDeque<RollupRow>,
+    after: Option<RollupKey>,
+    ended: bool,
+}
+
+impl<'a> Published<'a> {
+    fn new(deps: &'a BatchDeps, profile: &'a StreamProfile) -> Self {
+        Self { deps, profile, page: VecDeque::new(), after: None, ended: false }
+    }
+
+    /// The next row, if its device is not beyond `last`.
+    async fn next_up_to(&mut self, last: Option<&DeviceId>) -> Result<Option<RollupRow>, BatchError> {
+        if self.page.is_empty() && !self.ended {
+            let views = &self.deps.views;
+            self.page = views.published_rollups(&self.profile.name, self.after.as_ref(), PAGE_ROWS).await?.into();
+            self.after = self.page.back().map(|row| row.key.clone());
+            self.ended = self.page.is_empty();
+        }
+        Ok(self.page.pop_front_if(|row| last.is_none_or(|last| row.key.device <= *last)))
+    }
+}
+
+fn corrupt(reason: &dyn std::fmt::Display) -> BatchError {
+    LakeError::Corrupt { reason: format!("devices: {reason}") }.into()
 }
 
 #[cfg(test)]
@@ -95,11 +167,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn partials_are_the_same_up_to_the_last_digits_of_their_sums_alone() {
-        let partial = Partial { count: 2, sum: 3.0, min: 1.0, max: 2.0, sum_squares: 5.0 };
-        assert!(same(&partial, &Partial { sum: 3.0 + 1e-12, ..partial }));
-        assert!(!same(&partial, &Partial { sum: 3.0 + 1e-6, ..partial }));
-        assert!(!same(&partial, &Partial { max: 2.0 + 1e-12, ..partial }));
-        assert!(!same(&partial, &Partial { count: 3, ..partial }));
+    fn devices_are_computed_together_up_to_so_many_rows() {
+        let device = |name: &str| DeviceId::parse(name).unwrap();
+        let devices = [("a", 5), ("b", 95), ("c", 300), ("d", 1), ("e", 1)];
+        let devices = devices.map(|(name, rows)| (device(name), rows));
+        let expected = [("a", "b"), ("c", "c"), ("d", "e")].map(|(from, to)| (device(from), device(to)));
+        assert_eq!(runs(&devices, 100), expected);
+        assert_eq!(runs(&[], 100), []);
     }
 }

@@ -135,7 +135,7 @@ impl DeltaLake {
     }
 
     /// Hands the segments that the commits of a table tell of to `take`, oldest commit first, up to a version. It
-    /// begins where the log does: commits below a checkpoint may have been cleaned up.
+    /// begins where the log does, at the version that it gives: commits below a checkpoint may have been cleaned up.
     ///
     /// # Errors
     /// The store's, or [`LakeError::Corrupt`].
@@ -145,7 +145,7 @@ impl DeltaLake {
         table: LakeTable,
         until: i64,
         mut take: impl FnMut(i64, CommittedSegment) + Send,
-    ) -> Result<(), LakeError> {
+    ) -> Result<i64, LakeError> {
         let log = self.table(stream, table);
         let (log, oldest) = (&log, oldest_version(&log).await?);
         let mut commits = stream::iter(oldest..=until)
@@ -159,7 +159,7 @@ impl DeltaLake {
                 take(version, segment);
             }
         }
-        Ok(())
+        Ok(oldest)
     }
 }
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Database, SqlViews, anomalies, dead_letters, forecasts, job_runs, models, partitions, publication, rollups,
-    schedule,
+    schedule, verifications,
 };
 use crate::{
     anomaly::Anomaly,
@@ -15,6 +15,7 @@ use crate::{
     model::{ModelId, ModelKind, ModelManifest},
     position::{PartitionId, SourcePosition, StreamName},
     rollup::{RollupKey, RollupRow},
+    verification::Verification,
     views::{BatchViews, Lease, Publication, PublishOutcome, StageId, ViewsError},
 };
 
@@ -134,6 +135,12 @@ impl<D: Database> BatchViews for SqlViews<D> {
     async fn add_job_run(&self, run: &JobRun) -> Result<(), ViewsError> {
         let mut session = self.database.write().await?;
         job_runs::add(session.as_mut(), run).await?;
+        session.commit().await
+    }
+
+    async fn keep_verification(&self, verification: &Verification) -> Result<(), ViewsError> {
+        let mut session = self.database.write().await?;
+        verifications::keep(session.as_mut(), verification).await?;
         session.commit().await
     }
 

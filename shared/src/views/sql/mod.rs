@@ -24,6 +24,7 @@ mod schedule;
 mod serving;
 mod speed;
 pub mod statement;
+mod verifications;
 
 use async_trait::async_trait;
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Database, SqlViews, Statement, anomalies, dead_letters, devices, forecasts, job_runs, model_swaps, models,
-    partitions, publication, rollups,
+    partitions, publication, rollups, verifications,
 };
 use crate::{
     dead_letter::DeadLetter,
@@ -14,6 +14,7 @@ use crate::{
     model::ModelKind,
     position::{DeviceId, SourcePosition, StreamName},
     reading::MessageCounts,
+    verification::Verification,
     views::{
         AnomalyCursor, AnomalyFilter, AnomalyPage, BoundaryInfo, DeadLetterFilter, LayerCounts, ListedDeadLetter,
         ModelSwap, ServedModel, ServingViews, UsageQuery, UsageResult, ViewsError,
@@ -142,5 +143,10 @@ impl<D: Database> ServingViews for SqlViews<D> {
     async fn recent_job_runs(&self, stream: &StreamName, limit: u32) -> Result<Vec<JobRun>, ViewsError> {
         let rows = self.database.fetch(job_runs::newest(stream, limit)).await?;
         rows.iter().map(job_runs::job_run_of).collect()
+    }
+
+    async fn verifications(&self) -> Result<Vec<Verification>, ViewsError> {
+        let rows = self.database.fetch(verifications::all()).await?;
+        rows.iter().map(verifications::verification_of).collect()
     }
 }

@@ -4,6 +4,8 @@ use kilowatch_shared::{
     anomaly::{Anomaly, AnomalyOrigin, Severity},
     job::{JobRun, JobStatus},
     model::ModelId,
+    position::StreamName,
+    verification::Verification,
     views::{AnomalyFilter, Effects, KEPT_JOB_RUNS},
 };
 
@@ -152,6 +154,23 @@ pub async fn the_history_keeps_the_newest_runs_of_each_job(subject: &Subject) {
         (3..=kept + 2).rev().map(|number| job_run("rollup", number, JobStatus::Skipped)).collect();
     expected.push(train);
     assert_eq!(runs, expected);
+}
+
+pub async fn the_last_verification_of_each_stream_is_kept(subject: &Subject) {
+    let found = |stream: &str, number: i64, differing: u64| Verification {
+        stream: StreamName::parse(stream).unwrap(),
+        verified_at: hour(number),
+        lake_version: number,
+        differing,
+        unproved: differing / 2,
+        message: format!("{differing} differences among 7 positions"),
+    };
+    assert_eq!(subject.views.verifications().await.unwrap(), []);
+    for verification in [found("household", 1, 0), found("grid", 2, 1), found("household", 3, 5)] {
+        subject.views.keep_verification(&verification).await.unwrap();
+    }
+    let kept = subject.views.verifications().await.unwrap();
+    assert_eq!(kept, [found("grid", 2, 1), found("household", 3, 5)]);
 }
 
 pub async fn views_that_are_there_answer(subject: &Subject) {
