@@ -12,6 +12,7 @@ mod housekeeping;
 mod lake;
 mod process;
 mod rounds;
+mod seam;
 #[cfg(feature = "service-tests")]
 mod secured;
 #[cfg(feature = "service-tests")]
