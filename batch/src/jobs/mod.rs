@@ -2,10 +2,12 @@
 //! leaves a line in the history (`history`).
 //!
 //! [`ingest`] brings a file into the lake, [`rollup`] publishes what the lake holds, [`verify`] checks both.
-//! [`compact`] merges small data files, [`vacuum`] deletes what nobody needs. [`replay`] gives dead letters another try.
+//! [`explain`] says why a roll-up computed what it computed. [`compact`] merges small data files, [`vacuum`] deletes what
+//! nobody needs. [`replay`] gives dead letters another try.
 //! [`train`] makes models of the history, and [`forecast`] asks one for the hours ahead.
 
 pub mod compact;
+pub mod explain;
 pub mod forecast;
 pub(crate) mod history;
 pub mod ingest;

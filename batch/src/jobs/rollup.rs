@@ -62,6 +62,8 @@ pub struct RollupReport {
     pub partials: u64,
     /// Live rows that were marked because a file holds their device and time.
     pub superseded_rows: u64,
+    /// The lake's version that the views had seen before; `None` before the first publication.
+    pub since: Option<i64>,
     /// The boundary that the views have now.
     pub boundary: Boundary,
     /// Speed's rows that batch has seen and that were cleared.
@@ -135,6 +137,7 @@ async fn run(deps: &BatchDeps, profile: &StreamProfile, request: RollupRequest) 
             windows: None,
             partials: staging.staged,
             superseded_rows,
+            since: expected.lake_version,
             boundary: next.clone(),
             cleared_speed_rows: 0,
             query_seconds: query_time.as_secs_f64(),
@@ -210,6 +213,7 @@ fn up_to_date(boundary: Boundary, began: Instant) -> RollupReport {
         windows: Some(0),
         partials: 0,
         superseded_rows: 0,
+        since: boundary.lake_version,
         boundary,
         cleared_speed_rows: 0,
         query_seconds: 0.0,

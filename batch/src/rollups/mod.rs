@@ -10,5 +10,5 @@ mod touched;
 mod windows;
 
 pub(crate) use superseded::{Settled, has_unsettled, settle_superseded};
-pub(crate) use touched::{Scope, TouchedWindows, scope_since};
+pub(crate) use touched::{Scope, TouchedWindows, scope_since, windows_of};
 pub(crate) use windows::WindowQuery;

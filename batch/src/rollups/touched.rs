@@ -1,6 +1,9 @@
 //! Which windows have to be computed anew.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
@@ -102,6 +105,20 @@ pub(crate) async fn scope_since(
         touch_rows_of(&table.of_files(changes.removed), lake, profile, &mut touched).await?;
     }
     Ok(if touched.too_many() { Scope::All } else { Scope::Touched(touched) })
+}
+
+/// How many windows the rows of these data files fall into, of those that a version has; `None` if there are too many to
+/// tell apart.
+pub(crate) async fn windows_of(
+    added: &[Arc<LakeFile>],
+    lake: &DeltaLake,
+    table: &TableFiles,
+    profile: &StreamProfile,
+) -> Result<Option<u64>, BatchError> {
+    let mut touched = TouchedWindows::default();
+    touch_rows_of(&table.only(|file| added.iter().any(|added| added.path == file.path)), lake, profile, &mut touched)
+        .await?;
+    Ok((!touched.too_many()).then_some(touched.len() as u64))
 }
 
 async fn touch_rows_of(

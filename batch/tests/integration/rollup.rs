@@ -4,7 +4,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_batch::{
     BatchError,
     ingest::ColumnChoice,
-    jobs::rollup::{RollupOutcome, RollupRequest, rollup},
+    jobs::{
+        explain::explain,
+        rollup::{RollupOutcome, RollupRequest, rollup},
+    },
 };
 use kilowatch_shared::{
     job::JobStatus,
@@ -228,4 +231,30 @@ async fn tags_split_the_windows_and_every_length_holds_the_same_values() {
     assert_eq!(sum(3600, "2007-01-01T00:00:00Z", "east/"), Some(8.0));
     assert_eq!(published.len(), 3 + 3);
     assert_eq!(room.verify().await.differing(), 0);
+}
+
+#[tokio::test]
+async fn a_rollup_explains_which_commits_touched_what_and_what_came_of_it() {
+    let room = Room::new().await;
+    room.ingest_bytes("a.txt", &uci(&[&minute(0, 1.0), &minute(1, 2.0), &minute(70, 3.0)])).await;
+    let first = room.rollup(false).await;
+    let explained = explain(&room.deps, &room.profile, &first).await.unwrap();
+    assert_eq!((explained.since, explained.until, explained.changes), (None, Some(0), None));
+    assert_eq!(explained.commits[0].windows, Some(2));
+
+    room.ingest_bytes("late.txt", &uci(&[&minute(2, 5.0), &minute(140, 7.0)])).await;
+    let second = room.rollup(false).await;
+    let explained = explain(&room.deps, &room.profile, &second).await.unwrap();
+    assert_eq!((explained.since, explained.until, explained.commits.len()), (Some(0), Some(1), 1));
+    assert_eq!(explained.commits[0].windows, Some(2));
+    let changes = explained.changes.unwrap();
+    assert_eq!((changes.rows.added, changes.rows.removed, changes.rows.changed), (2, 0, 0));
+    assert_eq!((changes.new_hours, changes.revised_hours), (7, 7));
+    let power = changes.examples.iter().find(|hour| hour.measure == "active_power").unwrap();
+    assert_eq!((power.before, power.after), ((2, 3.0), (3, 8.0)));
+    assert_eq!(power.hour, instant("2006-12-31T23:00:00Z"));
+
+    let nothing = room.rollup(false).await;
+    let explained = explain(&room.deps, &room.profile, &nothing).await.unwrap();
+    assert_eq!((explained.commits.len(), explained.changes), (0, None));
 }

@@ -10,6 +10,7 @@ use kilowatch_batch::{
     ingest::{ColumnChoice, IngestReport, IngestRequest, InputFormat},
     jobs::{
         compact::{CompactReport, CompactRequest, compact},
+        explain::explain,
         forecast::{ForecastRequest, forecast},
         ingest::ingest,
         rollup::{RollupRequest, rollup},
@@ -27,6 +28,7 @@ use kilowatch_shared::{
     stream::StreamProfile,
 };
 
+use super::explained::{self, ExplainedRollup};
 use crate::{arguments, context::Context, ops::Ops, output, progress::FileBar, shutdown, stores::Stores};
 
 /// Subcommands of `batch`.
@@ -118,6 +120,9 @@ pub struct RollupArgs {
     /// All windows, not only those that changed.
     #[arg(long)]
     full: bool,
+    /// Also says which commits touched which windows, and what changed.
+    #[arg(long)]
+    explain: bool,
     /// The lake as of this version or time; refused where the views have seen more.
     #[arg(long, value_name = "VERSION|TIME")]
     as_of: Option<AsOf>,
@@ -210,7 +215,13 @@ impl BatchCommand {
             Self::Rollup(args) => {
                 let (deps, profile) = opened(&args.stream, context).await?;
                 let report = rollup(&deps, &profile, &RollupRequest { full: args.full, as_of: args.as_of }).await?;
-                output::answer(context.json, &report, Summary::sentence)?;
+                if args.explain {
+                    let explanation = explain(&deps, &profile, &report).await?;
+                    let explained = ExplainedRollup { report, explanation };
+                    output::answer(context.json, &explained, explained::describe)?;
+                } else {
+                    output::answer(context.json, &report, Summary::sentence)?;
+                }
                 Ok(ExitCode::SUCCESS)
             }
             Self::Train(args) => {

@@ -4,6 +4,7 @@ mod batch;
 mod config;
 mod dead_letters;
 mod drain;
+mod explained;
 mod lake;
 mod models;
 mod positions;

@@ -11,7 +11,7 @@ mod rows_out;
 mod schema;
 mod sql;
 mod tables;
-mod versions;
+pub mod versions;
 
 use std::process::ExitCode;
 

@@ -55,7 +55,8 @@ fn row(version: &TableVersion) -> [String; 6] {
     ]
 }
 
-fn author(author: &CommitAuthor) -> String {
+/// Who made a commit, in a few words.
+pub fn author(author: &CommitAuthor) -> String {
     match author {
         CommitAuthor::Segments { segments } => {
             let named: Vec<String> = segments
