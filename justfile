@@ -22,7 +22,8 @@ test-services:
 # Every fault: many rounds with one stream (100 kills, 20 outages of each server, ...), and a few with each of the five, with
 # three members and with one; one after the other, some hours. Names of tests narrow it down: `just soak group::outages`.
 # KILOWATCH_TEST_PREVIOUS_BINARY names the build that the rolling upgrade begins with, KILOWATCH_TEST_SEED repeats a soak. With
-# KILOWATCH_TEST_EVERY_STREAM instead of a soak, each of the five has the few rounds of a CI run.
+# KILOWATCH_TEST_EVERY_STREAM instead of a soak, each of the five has the few rounds of a CI run, and with
+# KILOWATCH_TEST_TRIALS="members/50/3 grid/5/1" a fault befalls these streams, so many rounds each, with so many members at work.
 soak *TESTS="group:: embedded::":
     KILOWATCH_TEST_SOAK=1 dev/services run cargo test --locked -p kilowatch --features service-tests -- --nocapture --test-threads 1 {{ TESTS }}
 

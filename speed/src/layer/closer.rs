@@ -1,6 +1,6 @@
 //! The closer of a stream: what partitions hand over at about the same time goes to the lake in one commit.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, mem, sync::Arc};
 
 use kilowatch_shared::{
     position::PartitionId,
@@ -79,11 +79,15 @@ fn take_what_goes_with(first: &ClosePart, waiting: &mut VecDeque<CloseRequest>) 
 /// Steps until every part has its outcome, however long the neighbours take.
 async fn drive(close: &mut Close, first: &PartitionId) {
     let mut delays = Backoff::patient().delays();
+    let mut refused = false;
     loop {
         match close.step().await {
             Ok(CloseProgress::Finished) => return,
             Ok(CloseProgress::Going) => {}
-            Err(error) if error.retry_hint() == RetryHint::Never => return close.give_up(&error),
+            // A first refusal may come of what was read before somebody else's commit; L is read again after it.
+            Err(error) if error.retry_hint() == RetryHint::Never && mem::replace(&mut refused, true) => {
+                return close.give_up(&error);
+            }
             Err(error) => {
                 let delay = delays.next().unwrap_or_default();
                 tracing::warn!(stream = %first.stream, %error, retry_ms = delay.as_millis(), "a close will be tried again");

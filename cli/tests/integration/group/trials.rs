@@ -23,6 +23,9 @@ pub const METERS: &str = "members";
 /// Set where every stream is to have its turn, though not for long.
 const EVERY_STREAM: &str = "KILOWATCH_TEST_EVERY_STREAM";
 
+/// The trials themselves, as `members/50/3 grid/5/1`: stream, rounds and members of each. For a soak in parts.
+const TRIALS: &str = "KILOWATCH_TEST_TRIALS";
+
 /// The partitions of a topic: one member or three can share them.
 const PARTITIONS: u32 = 3;
 
@@ -65,6 +68,9 @@ pub struct Trial {
 /// The trials of a fault. `stream` is the one of a short run, `rounds` are those of a short run and those of the meters in a
 /// soak, `members` the numbers of members, of which a short run takes the first.
 pub fn trials(stream: &'static str, rounds: (usize, usize), members: &[usize]) -> Vec<Trial> {
+    if let Ok(given) = std::env::var(TRIALS) {
+        return given.split_whitespace().map(Trial::parse).collect();
+    }
     let (short, long) = rounds;
     let of = |stream, rounds, members: &[usize]| -> Vec<Trial> {
         members.iter().map(|members| Trial { stream, rounds, members: *members }).collect()
@@ -79,6 +85,18 @@ pub fn trials(stream: &'static str, rounds: (usize, usize), members: &[usize]) -
 }
 
 impl Trial {
+    fn parse(text: &str) -> Self {
+        let parts: Vec<&str> = text.split('/').collect();
+        let [stream, rounds, members] = parts[..] else { panic!("{TRIALS}: `{text}` is not stream/rounds/members") };
+        let known = SYSTEMS.iter().map(|system| system.stream).chain([METERS]).find(|known| *known == stream);
+        let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("{TRIALS}: `{text}` is no number"));
+        Self {
+            stream: known.unwrap_or_else(|| panic!("{TRIALS}: there is no stream `{stream}`")),
+            rounds: number(rounds),
+            members: number(members),
+        }
+    }
+
     /// The stream on the servers that tests share.
     pub async fn cluster(&self) -> Cluster {
         self.cluster_on(Addresses::shared()).await
