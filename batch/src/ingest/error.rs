@@ -128,6 +128,16 @@ pub enum IngestError {
         /// What the reader said.
         reason: String,
     },
+    /// A store does not give it.
+    #[error("{url}: {reason}; {fix}")]
+    Remote {
+        /// Its address.
+        url: String,
+        /// What the store said.
+        reason: String,
+        /// Where to look.
+        fix: &'static str,
+    },
     /// Somebody wrote to it meanwhile.
     #[error("{}: the file changed while it was read; run it again when it is complete", path.display())]
     Changed {

@@ -1,5 +1,5 @@
 //! A history file becomes typed columns, one step a file:
-//! path -`open`-> bytes -`blocks`-> blocks of whole lines -`text`-> `ParsedRows` -`keys`-> the rows that are new
+//! what people name -`inputs`-> path -`open`-> bytes -`blocks`-> blocks of whole lines -`text`-> `ParsedRows` -`keys`-> the rows that are new
 //! -`buckets`-> Parquet files, one time bucket each. Parquet input skips the lines (`parquet_input`). `feed` runs
 //! the first steps on other threads, `tally` counts what became of every row, `stats` is the file for people.
 //!
@@ -11,6 +11,7 @@ mod buckets;
 mod columns;
 mod error;
 mod feed;
+mod inputs;
 mod keys;
 mod lake_keys;
 mod layout;
@@ -27,6 +28,7 @@ mod text;
 mod time;
 
 pub use error::IngestError;
+pub use inputs::{Input, Inputs};
 pub use progress::{NoProgress, Progress};
 pub use report::{BadLine, FileOutcome, IngestReport, RepeatedRow};
 pub use request::{ColumnChoice, IngestRequest, InputFormat};

@@ -33,8 +33,10 @@ pub(crate) enum Packing {
 /// A file that is there and can be read.
 #[derive(Debug, Clone)]
 pub(crate) struct InputFile {
-    /// Where it is.
+    /// What people call it.
     pub path: PathBuf,
+    /// Where its bytes are.
+    at: PathBuf,
     /// How it is packed.
     pub packing: Packing,
     /// Its size.
@@ -43,20 +45,23 @@ pub(crate) struct InputFile {
 }
 
 impl InputFile {
-    /// Looks at the file.
-    pub(crate) fn look_at(path: &Path) -> Result<Self, IngestError> {
+    /// Looks at the file at `at` that people call `path`.
+    pub(crate) fn look_at(path: &Path, at: &Path) -> Result<Self, IngestError> {
         let io_error = |source| IngestError::from_io(path, source);
-        let metadata = std::fs::metadata(path).map_err(io_error)?;
+        let metadata = std::fs::metadata(at).map_err(io_error)?;
         if metadata.is_dir() {
             return Err(IngestError::Directory { path: path.to_owned() });
         }
         if !metadata.is_file() {
             return Err(IngestError::BadRequest {
-                reason: format!("{}: not a regular file; it is read twice, so copy the data to a file", path.display()),
+                reason: format!(
+                    "{}: not a regular file; it is read twice, so copy the data to a file or write `-` for standard input",
+                    path.display()
+                ),
             });
         }
         let mut magic = Vec::with_capacity(MAGIC_BYTES);
-        let opened = File::open(path).map_err(io_error)?;
+        let opened = File::open(at).map_err(io_error)?;
         opened.take(MAGIC_BYTES as u64).read_to_end(&mut magic).map_err(io_error)?;
         let packing = match magic.as_slice() {
             [] => return Err(IngestError::Empty { path: path.to_owned() }),
@@ -67,7 +72,13 @@ impl InputFile {
                 None => Packing::Plain,
             },
         };
-        Ok(Self { path: path.to_owned(), packing, size_bytes: metadata.len(), modified: metadata.modified().ok() })
+        Ok(Self {
+            path: path.to_owned(),
+            at: at.to_owned(),
+            packing,
+            size_bytes: metadata.len(),
+            modified: metadata.modified().ok(),
+        })
     }
 
     /// The text inside, counted by the bytes of the file as they are read.
@@ -82,7 +93,7 @@ impl InputFile {
 
     /// The bytes as they are stored.
     pub(crate) fn file(&self) -> Result<File, IngestError> {
-        File::open(&self.path).map_err(|source| IngestError::from_io(&self.path, source))
+        File::open(&self.at).map_err(|source| IngestError::from_io(&self.path, source))
     }
 
     /// SHA-256 of the bytes as they are stored, in hex: what `sha256sum` prints.
@@ -104,7 +115,7 @@ impl InputFile {
 
     /// Refuses a file that somebody wrote to since [`InputFile::look_at`]: its hash and its rows may differ.
     pub(crate) fn check_unchanged(&self) -> Result<(), IngestError> {
-        let now: Metadata = std::fs::metadata(&self.path).map_err(|source| IngestError::from_io(&self.path, source))?;
+        let now: Metadata = std::fs::metadata(&self.at).map_err(|source| IngestError::from_io(&self.path, source))?;
         if now.len() == self.size_bytes && now.modified().ok() == self.modified {
             Ok(())
         } else {
@@ -113,11 +124,18 @@ impl InputFile {
     }
 }
 
+/// Whether it is a ZIP archive, as far as it can be read.
+pub(super) fn is_zip(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+        && matches!(&magic, b"PK\x03\x04" | b"PK\x05\x06")
+}
+
 /// What first bytes say of a file that people have at hand but that is not read, and what to do with it.
 fn unsupported(magic: &[u8]) -> Option<(&'static str, &'static str)> {
     const UNPACK: &str = "unpack it first, or pack it with gzip";
     match magic {
-        [b'P', b'K', 3, 4, ..] => Some(("a ZIP archive", "unzip it first and name the file inside")),
+        [b'P', b'K', 3, 4, ..] => Some(("a ZIP archive in another one", "unzip the outer one first")),
         [0xfd, b'7', b'z', b'X', b'Z', 0] => Some(("packed with xz", UNPACK)),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(("packed with zstd", UNPACK)),
         [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A'] => Some(("packed with bzip2", UNPACK)),

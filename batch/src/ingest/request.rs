@@ -68,8 +68,10 @@ impl FromStr for ColumnChoice {
 /// One file to ingest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IngestRequest {
-    /// The file, plain or gzip.
+    /// The file, plain or gzip, as people call it.
     pub path: PathBuf,
+    /// Where its bytes are.
+    pub at: PathBuf,
     /// Its layout.
     pub format: InputFormat,
     /// Columns whose header is not the name of the measure or tag.
@@ -94,8 +96,9 @@ impl IngestRequest {
 
     /// A file that speaks for itself, of one device.
     #[must_use]
-    pub const fn new(path: PathBuf, device: DeviceId) -> Self {
+    pub fn new(path: PathBuf, device: DeviceId) -> Self {
         Self {
+            at: path.clone(),
             path,
             format: InputFormat::Auto,
             columns: Vec::new(),

@@ -82,7 +82,7 @@ async fn run(
     let (began, started_at) = (Instant::now(), deps.clock.now());
     let asked = request.clone();
     let look = move || {
-        let file = InputFile::look_at(&asked.path)?;
+        let file = InputFile::look_at(&asked.path, &asked.at)?;
         asked.stats.as_deref().map_or(Ok(()), |target| check_target(target, &file))?;
         Ok::<_, IngestError>(file)
     };

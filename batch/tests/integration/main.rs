@@ -13,6 +13,7 @@ mod held_out;
 mod history;
 mod ingest_bad_lines;
 mod ingest_formats;
+mod ingest_inputs;
 mod ingest_refusals;
 mod ingest_repeats;
 mod ingest_uci;

@@ -7,7 +7,7 @@ use chrono::{DateTime, FixedOffset, Utc};
 use clap::{Args, Subcommand};
 use kilowatch_batch::{
     BatchDeps, Summary,
-    ingest::{ColumnChoice, IngestReport, IngestRequest, InputFormat},
+    ingest::{ColumnChoice, IngestReport, IngestRequest, Input, InputFormat, Inputs},
     jobs::{
         compact::{CompactReport, CompactRequest, compact},
         explain::explain,
@@ -34,7 +34,7 @@ use crate::{arguments, context::Context, ops::Ops, output, progress::FileBar, sh
 /// Subcommands of `batch`.
 #[derive(Debug, Subcommand)]
 pub enum BatchCommand {
-    /// Brings a history file into the lake; a file or row that is there already changes nothing.
+    /// Brings history files into the lake; a file or row that is there already changes nothing.
     Ingest(IngestArgs),
     /// Recomputes the windows that changed and publishes them with the boundary.
     Rollup(RollupArgs),
@@ -63,8 +63,10 @@ pub struct StreamArgs {
 /// Arguments of `ingest`.
 #[derive(Debug, Args)]
 pub struct IngestArgs {
-    /// UCI file, other CSV, or Parquet; plain or gzip.
-    file: PathBuf,
+    /// UCI files, other CSV, or Parquet; plain, gzip or ZIP. A folder means all files in it, `-` standard input;
+    /// patterns and `s3://bucket/key` work as well, `s3://bucket/prefix/` with all below it.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
     #[command(flatten)]
     stream: StreamArgs,
     /// The meter, where the file has no column for it.
@@ -94,21 +96,54 @@ pub struct IngestArgs {
 }
 
 impl IngestArgs {
-    fn request(self) -> anyhow::Result<IngestRequest> {
+    /// What is asked of each of the files.
+    fn request(&self, input: &Input) -> anyhow::Result<IngestRequest> {
         let separator = self
             .separator
             .map(|c| u8::try_from(c).with_context(|| format!("--separator {c:?}: must be one ASCII character")))
             .transpose()?;
         Ok(IngestRequest {
+            at: input.at.clone(),
             format: self.format,
-            columns: self.columns,
-            time_column: self.time_column,
-            device_column: self.device_column,
+            columns: self.columns.clone(),
+            time_column: self.time_column.clone(),
+            device_column: self.device_column.clone(),
             separator,
             utc_offset: self.utc_offset,
-            stats: self.stats,
-            ..IngestRequest::new(self.file, self.device)
+            stats: self.stats.clone(),
+            ..IngestRequest::new(input.name.clone(), self.device.clone())
         })
+    }
+
+    /// One file after another. One that cannot be ingested is told of, and the others go in all the same.
+    async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let (deps, profile) = opened(&self.stream, context).await?;
+        let spool = context.settings.data_dir.join("spool");
+        let mut inputs = Inputs::resolve(&self.files, &context.environment, &spool).await?;
+        let (mut done, mut failed) = (0_u64, 0_u64);
+        loop {
+            let outcome = match inputs.next().await {
+                Ok(None) => break,
+                Ok(Some(_)) if self.stats.is_some() && (inputs.has_more() || done + failed > 0) => {
+                    anyhow::bail!("--stats: the statistics are of one file, and more are named");
+                }
+                Ok(Some(input)) => ingest(&deps, &profile, &self.request(&input)?, Arc::new(FileBar::new())).await,
+                Err(error) => Err(error.into()),
+            };
+            match outcome {
+                Ok(report) => {
+                    done += 1;
+                    output::answer(context.json, &report, IngestReport::details)?;
+                }
+                Err(error) if done + failed == 0 && !inputs.has_more() => return Err(error.into()),
+                Err(error) => {
+                    failed += 1;
+                    tracing::error!(%error, "a file was not ingested");
+                }
+            }
+        }
+        anyhow::ensure!(failed == 0, "{failed} of {} files were not ingested; the errors above say why", done + failed);
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -206,12 +241,7 @@ impl BatchCommand {
     /// Runs the job and prints its report.
     pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Ingest(args) => {
-                let (deps, profile) = opened(&args.stream, context).await?;
-                let report = ingest(&deps, &profile, &args.request()?, Arc::new(FileBar::new())).await?;
-                output::answer(context.json, &report, IngestReport::details)?;
-                Ok(ExitCode::SUCCESS)
-            }
+            Self::Ingest(args) => args.run(context).await,
             Self::Rollup(args) => {
                 let (deps, profile) = opened(&args.stream, context).await?;
                 let report = rollup(&deps, &profile, &RollupRequest { full: args.full, as_of: args.as_of }).await?;

@@ -1,6 +1,6 @@
 //! Commands with good and bad input: answers, errors and exit codes.
 
-use std::{fs, net::TcpListener, process::Stdio};
+use std::{fs, net::TcpListener, path::Path, process::Stdio};
 
 use crate::process::{Running, kilowatch, run};
 
@@ -30,6 +30,59 @@ fn a_history_file_that_is_not_there_is_named() {
     let output = run(&folder.path().join("data"), &["batch", "ingest", "nowhere.csv"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("nowhere.csv"), "{}", text(&output.stderr));
+}
+
+/// A file of a simulated meter, of so many minutes.
+fn simulated(folder: &Path, name: &str, from: &str, minutes: &str) {
+    let simulate = ["simulate", "--to", "csv", "--file", name, "--from", from, "--count", minutes];
+    let output = run(&folder.join("data"), &simulate);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+/// What each report says that it brought.
+fn new_rows(stdout: &[u8]) -> Vec<u64> {
+    let reports = serde_json::Deserializer::from_slice(stdout).into_iter::<serde_json::Value>();
+    reports.map(|report| report.unwrap()["rows"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_file_that_cannot_be_ingested_is_told_of_and_the_others_go_in() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("in")).unwrap();
+    simulated(folder.path(), "in/a.csv", "2026-01-05T00:00:00Z", "60");
+    fs::write(folder.path().join("in/b.csv"), "").unwrap();
+    simulated(folder.path(), "in/c.csv", "2026-01-06T00:00:00Z", "30");
+    let output = run(&folder.path().join("data"), &["--json", "batch", "ingest", "in"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(new_rows(&output.stdout), [60, 30]);
+    let errors = text(&output.stderr);
+    assert!(errors.contains("in/b.csv: the file is empty") && errors.contains("1 of 3 files"), "{errors}");
+}
+
+#[test]
+fn standard_input_is_a_file_as_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    simulated(folder.path(), "a.csv", "2026-01-05T00:00:00Z", "60");
+    let data = folder.path().join("data");
+    for expected in [60, 0] {
+        let input = fs::File::open(folder.path().join("a.csv")).unwrap();
+        let output = kilowatch(&data, &["--json", "batch", "ingest", "-"]).stdin(input).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(new_rows(&output.stdout), [expected]);
+    }
+}
+
+#[test]
+fn statistics_are_of_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, from) in [("a.csv", "2026-01-05T00:00:00Z"), ("b.csv", "2026-01-06T00:00:00Z")] {
+        simulated(folder.path(), name, from, "60");
+    }
+    let command = ["--json", "batch", "ingest", "a.csv", "b.csv", "--stats", "hourly.json"];
+    let output = run(&folder.path().join("data"), &command);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("the statistics are of one file"), "{}", text(&output.stderr));
+    assert_eq!(new_rows(&output.stdout), [0_u64; 0]);
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod embedded;
 mod group;
 mod hourly_totals;
 mod housekeeping;
+#[cfg(feature = "service-tests")]
+mod ingest_s3;
 mod lake;
 mod process;
 mod rounds;

@@ -1,0 +1,109 @@
+//! What people name becomes files: folders, patterns, archives.
+
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use kilowatch_batch::ingest::{IngestError, Input, Inputs};
+use zip::{ZipWriter, write::SimpleFileOptions};
+
+/// A folder with these files, each of which holds its own name.
+fn folder(files: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in files {
+        let path = folder.path().join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, file).unwrap();
+    }
+    folder
+}
+
+fn archive(path: &Path, members: &[(&str, &str)]) {
+    let mut zip = ZipWriter::new(std::fs::File::create(path).unwrap());
+    for (name, text) in members {
+        if name.ends_with('/') {
+            zip.add_directory(*name, SimpleFileOptions::default()).unwrap();
+        } else {
+            zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+            zip.write_all(text.as_bytes()).unwrap();
+        }
+    }
+    zip.finish().unwrap();
+}
+
+async fn resolved(folder: &Path, named: &[&str]) -> Result<Inputs, IngestError> {
+    let named: Vec<String> = named.iter().map(|name| folder.join(name).to_str().unwrap().to_owned()).collect();
+    Inputs::resolve(&named, &BTreeMap::new(), &folder.join("spool")).await
+}
+
+/// The names below the folder, and what each file holds; an error stands for its file.
+async fn found(folder: &Path, named: &[&str]) -> Vec<(String, String)> {
+    let mut inputs = resolved(folder, named).await.unwrap();
+    let mut found = Vec::new();
+    loop {
+        match inputs.next().await {
+            Ok(None) => return found,
+            Ok(Some(Input { name, at, .. })) => {
+                let name = name.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+                found.push((name, std::fs::read_to_string(at).unwrap_or_default()));
+            }
+            Err(error) => found.push(("error".to_owned(), error.to_string())),
+        }
+    }
+}
+
+fn same(names: &[&str]) -> Vec<(String, String)> {
+    names.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn a_folder_means_its_files_by_name_and_no_markers() {
+    let folder = folder(&["d/b.csv", "d/a.csv", "d/2024/x.csv", "d/.hidden", "d/_SUCCESS", "d/_delta_log/0.json"]);
+    assert_eq!(found(folder.path(), &["d"]).await, same(&["d/2024/x.csv", "d/a.csv", "d/b.csv"]));
+}
+
+#[tokio::test]
+async fn a_pattern_means_what_it_matches_and_a_file_of_that_very_name_itself() {
+    let folder = folder(&["a-1.csv", "a-2.csv", "b.csv", "[odd].csv"]);
+    assert_eq!(found(folder.path(), &["a-*.csv", "b.csv"]).await, same(&["a-1.csv", "a-2.csv", "b.csv"]));
+    assert_eq!(found(folder.path(), &["[odd].csv"]).await, same(&["[odd].csv"]));
+}
+
+#[tokio::test]
+async fn the_members_of_an_archive_are_files_of_their_own_and_leave_no_spool() {
+    let folder = folder(&["last.csv"]);
+    let members = [("in/", ""), ("in/one.csv", "one"), ("__MACOSX/in/._one.csv", "junk"), ("two.csv", "two")];
+    archive(&folder.path().join("a.zip"), &members);
+    let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let expected = [pair("a.zip/in/one.csv", "one"), pair("a.zip/two.csv", "two"), pair("last.csv", "last.csv")];
+    assert_eq!(found(folder.path(), &["a.zip", "last.csv"]).await, expected);
+    assert_eq!(std::fs::read_dir(folder.path().join("spool")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn an_archive_that_is_cut_off_or_empty_is_told_of_and_the_next_file_comes_all_the_same() {
+    let folder = folder(&["last.csv"]);
+    let whole = folder.path().join("whole.zip");
+    archive(&whole, &[("one.csv", "one")]);
+    let bytes = std::fs::read(&whole).unwrap();
+    std::fs::write(folder.path().join("cut.zip"), &bytes[..bytes.len() / 2]).unwrap();
+    archive(&folder.path().join("empty.zip"), &[]);
+    let found = found(folder.path(), &["cut.zip", "empty.zip", "last.csv"]).await;
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].1.contains("cut.zip: damaged ZIP archive"), "{found:?}");
+    assert!(found[1].1.contains("empty.zip: the ZIP archive holds no file"), "{found:?}");
+    assert_eq!(found[2].0, "last.csv");
+}
+
+#[tokio::test]
+async fn what_names_nothing_says_so() {
+    let folder = folder(&["d/.hidden"]);
+    let refused = async |name: &str| resolved(folder.path(), &[name]).await.unwrap_err().to_string();
+    assert!(refused("d").await.ends_with("d: the folder holds no file"));
+    assert!(refused("*.csv").await.ends_with("*.csv: no file matches this pattern"));
+    let named = ["s3://user:s3cr3t@bucket/x".to_owned()];
+    let error = Inputs::resolve(&named, &BTreeMap::new(), &PathBuf::from("spool")).await.unwrap_err().to_string();
+    assert!(error.contains("s3://bucket/prefix") && !error.contains("s3cr3t"), "{error}");
+}
