@@ -5,15 +5,16 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ffi::OsString,
     fs::File,
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::Duration,
 };
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{StreamExt as _, TryStreamExt as _, future::ready};
 use kilowatch_shared::lake::store::LakeStore;
-use object_store::{ObjectStoreExt as _, path::Path as ObjectPath};
+use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path as ObjectPath};
 use tempfile::{NamedTempFile, TempPath};
 use tokio::{io::AsyncWriteExt as _, task::spawn_blocking};
 use zip::ZipArchive;
@@ -25,6 +26,9 @@ const STDIN: &str = "-";
 
 /// Files of one call: more are named by folders, one call each.
 const MAX_FILES: usize = 100_000;
+
+/// How the name of a spooled file begins.
+const SPOOL_PREFIX: &str = "ingest-";
 
 /// Age of a spooled file that nobody reads any more.
 const LEFT_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -59,8 +63,9 @@ enum Named {
 #[derive(Debug)]
 struct Archive {
     input: Input,
-    next: usize,
-    taken: usize,
+    zip: ZipArchive<File>,
+    /// The members that are files, by number, with their names.
+    members: VecDeque<(usize, PathBuf)>,
 }
 
 impl Inputs {
@@ -71,7 +76,7 @@ impl Inputs {
     /// # Errors
     /// A folder, pattern or address that names nothing, or a store that does not answer.
     pub async fn resolve(
-        named: &[String],
+        named: &[OsString],
         environment: &BTreeMap<String, String>,
         spool: &Path,
     ) -> Result<Self, IngestError> {
@@ -81,7 +86,7 @@ impl Inputs {
         for name in named {
             if name == STDIN {
                 waiting.push_back(Named::Stdin);
-            } else if let Some(address) = name.strip_prefix("s3://") {
+            } else if let Some(address) = name.to_str().and_then(|name| name.strip_prefix("s3://")) {
                 waiting.extend(objects(address, environment).await?);
             } else {
                 let asked = name.clone();
@@ -99,7 +104,7 @@ impl Inputs {
     /// Whether there may be another one.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        self.archive.is_some() || !self.waiting.is_empty()
+        self.archive.as_ref().is_some_and(|archive| !archive.members.is_empty()) || !self.waiting.is_empty()
     }
 
     /// The next file; `None` after the last one. After an error the one after it comes next.
@@ -108,14 +113,17 @@ impl Inputs {
     /// It cannot be spooled: the store does not give it, the archive is damaged, the disk is full.
     pub async fn next(&mut self) -> Result<Option<Input>, IngestError> {
         loop {
-            if let Some(archive) = self.archive.take() {
+            if let Some(mut archive) = self.archive.take()
+                && let Some((number, name)) = archive.members.pop_front()
+            {
                 let spool = self.spool.clone();
-                let (archive, member) = spawn_blocking(move || archive.member(&spool)).await.map_err(stopped)?;
-                self.archive = archive;
-                match member.transpose()? {
-                    Some(member) => return Ok(Some(member)),
-                    None => continue,
-                }
+                let take = move || {
+                    let member = archive.member(number, &name, &spool);
+                    (archive, member)
+                };
+                let (archive, member) = spawn_blocking(take).await.map_err(stopped)?;
+                self.archive = Some(archive);
+                return member.map(Some);
             }
             let Some(named) = self.waiting.pop_front() else { return Ok(None) };
             let input = match named {
@@ -127,64 +135,61 @@ impl Inputs {
                 }
                 Named::Object { store, bucket, key } => fetched(&store, &bucket, &key, &self.spool).await?,
             };
-            let looked_at = input.at.clone();
-            if spawn_blocking(move || is_zip(&looked_at)).await.map_err(stopped)? {
-                self.archive = Some(Archive { input, next: 0, taken: 0 });
-            } else {
-                return Ok(Some(input));
+            let opened = spawn_blocking(move || match is_zip(&input.at) {
+                true => Archive::open(input).map(Err),
+                false => Ok(Ok(input)),
+            });
+            match opened.await.map_err(stopped)?? {
+                Ok(input) => return Ok(Some(input)),
+                Err(archive) => self.archive = Some(archive),
             }
         }
     }
 }
 
 impl Archive {
-    /// The next member that is a file, and the archive if it may hold more. A member that cannot be had is passed over by
-    /// the next call; an archive that cannot be read at all is done.
-    fn member(mut self, spool: &Path) -> (Option<Self>, Option<Result<Input, IngestError>>) {
-        let name = self.input.name.clone();
-        let damaged = |source: zip::result::ZipError| IngestError::Damaged {
-            path: name.clone(),
-            reason: format!("damaged ZIP archive: {source}"),
-        };
-        let opened = File::open(&self.input.at).map_err(|source| IngestError::from_io(&self.input.name, source));
-        let mut zip = match opened.and_then(|file| ZipArchive::new(file).map_err(damaged)) {
-            Ok(zip) => zip,
-            Err(error) => return (None, Some(Err(error))),
-        };
-        while self.next < zip.len() {
-            let at = self.next;
-            self.next += 1;
-            let found = zip.by_index(at).map_err(damaged).and_then(|mut member| {
-                let inner = PathBuf::from(String::from_utf8_lossy(member.name_raw()).into_owned());
-                if member.is_dir() || is_hidden(&inner) {
-                    return Ok(None);
-                }
-                spooled(self.input.name.join(inner), spool, &mut member).map(Some)
-            });
-            if let Some(member) = found.transpose() {
-                self.taken += 1;
-                return (Some(self), Some(member));
+    fn open(input: Input) -> Result<Self, IngestError> {
+        let file = File::open(&input.at).map_err(|source| IngestError::from_io(&input.name, source))?;
+        let mut zip = ZipArchive::new(file).map_err(|error| damaged(&input.name, &error))?;
+        let mut members = VecDeque::new();
+        for number in 0..zip.len() {
+            let member = zip.by_index_raw(number).map_err(|error| damaged(&input.name, &error))?;
+            let name = PathBuf::from(String::from_utf8_lossy(member.name_raw()).into_owned());
+            if !member.is_dir() && !is_hidden(&name) {
+                // Below the archive, wherever the name points: it is for people, nothing is written there.
+                let names = name.components().filter(|part| matches!(part, Component::Normal(_)));
+                members.push_back((number, names.collect()));
             }
         }
-        let empty = || IngestError::Damaged { path: name.clone(), reason: "the ZIP archive holds no file".to_owned() };
-        (None, (self.taken == 0).then(|| Err(empty())))
+        if members.is_empty() {
+            return Err(IngestError::Damaged { path: input.name, reason: "the ZIP archive holds no file".to_owned() });
+        }
+        Ok(Self { input, zip, members })
+    }
+
+    fn member(&mut self, number: usize, name: &Path, spool: &Path) -> Result<Input, IngestError> {
+        let mut member = self.zip.by_index(number).map_err(|error| damaged(&self.input.name, &error))?;
+        spooled(self.input.name.join(name), spool, &mut member)
     }
 }
 
+fn damaged(path: &Path, error: &zip::result::ZipError) -> IngestError {
+    IngestError::Damaged { path: path.to_owned(), reason: format!("damaged ZIP archive: {error}") }
+}
+
 /// The files of a path, a folder or a pattern.
-fn files(name: &str) -> Result<Vec<Named>, IngestError> {
+fn files(name: &OsString) -> Result<Vec<Named>, IngestError> {
     let path = PathBuf::from(name);
-    let nothing = |what: &str| IngestError::BadRequest { reason: format!("{name}: {what}") };
+    let nothing = |what: &str| IngestError::BadRequest { reason: format!("{}: {what}", path.display()) };
+    let pattern = name.to_str().filter(|name| name.contains(['*', '?', '[']));
     let mut found = Vec::new();
     if path.is_dir() {
         walk(&path, &mut found)?;
         if found.is_empty() {
             return Err(nothing("the folder holds no file"));
         }
-    } else if path.exists() || !name.contains(['*', '?', '[']) {
-        found.push(path);
-    } else {
-        let matches = glob::glob(name).map_err(|error| nothing(&format!("is no pattern: {error}")))?;
+    } else if let Some(pattern) = pattern.filter(|_| !path.exists()) {
+        let matches = glob::glob(pattern).map_err(|error| nothing(&format!("is no pattern: {error}")))?;
         for path in matches {
             let path = path.map_err(|error| {
                 let at = error.path().to_owned();
@@ -197,6 +202,8 @@ fn files(name: &str) -> Result<Vec<Named>, IngestError> {
         if found.is_empty() {
             return Err(nothing("no file matches this pattern"));
         }
+    } else {
+        found.push(path);
     }
     Ok(found.into_iter().map(Named::File).collect())
 }
@@ -223,7 +230,10 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), IngestError> {
 
 /// Markers and leavings of other programs: `.DS_Store`, `__MACOSX/...`, `_SUCCESS`, `_delta_log/...`.
 fn is_hidden(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str().to_string_lossy().starts_with(['.', '_']))
+    path.components().any(|part| match part {
+        Component::Normal(name) => name.to_string_lossy().starts_with(['.', '_']),
+        _ => false,
+    })
 }
 
 /// The objects of an address: one, or all below it if it ends with `/` or names the bucket alone.
@@ -237,13 +247,14 @@ async fn objects(address: &str, environment: &BTreeMap<String, String>) -> Resul
     if !key.is_empty() && !key.ends_with('/') {
         return Ok(vec![object(prefix)]);
     }
-    let listed = store.objects().list(Some(&prefix)).take(MAX_FILES + 1);
+    let is_file = |meta: &ObjectMeta| {
+        let below = meta.location.prefix_match(&prefix);
+        // An object without a byte stands for a folder, in stores that show some.
+        meta.size > 0 && below.is_some_and(|mut rest| !rest.any(|part| is_hidden(Path::new(part.as_ref()))))
+    };
+    let listed = store.objects().list(Some(&prefix)).try_filter(|meta| ready(is_file(meta))).take(MAX_FILES + 1);
     let mut keys: Vec<ObjectPath> =
         listed.map_ok(|meta| meta.location).try_collect().await.map_err(|error| remote(&url, &error))?;
-    let below = |key: &ObjectPath| {
-        key.prefix_match(&prefix).is_some_and(|mut rest| !rest.any(|part| is_hidden(Path::new(part.as_ref()))))
-    };
-    keys.retain(below);
     keys.sort_unstable();
     if keys.is_empty() {
         return Err(bad(format!("{url}: holds no object")));
@@ -286,13 +297,13 @@ fn spooled(name: PathBuf, spool: &Path, bytes: &mut dyn Read) -> Result<Input, I
 fn new_spool(folder: &Path) -> Result<NamedTempFile, IngestError> {
     let io_error = |source| IngestError::from_io(folder, source);
     std::fs::create_dir_all(folder).map_err(io_error)?;
-    tempfile::Builder::new().prefix("ingest-").tempfile_in(folder).map_err(io_error)
+    tempfile::Builder::new().prefix(SPOOL_PREFIX).tempfile_in(folder).map_err(io_error)
 }
 
 /// Removes what a process that was killed left: no file is read for a day.
 fn sweep(spool: &Path) {
     let Ok(entries) = std::fs::read_dir(spool) else { return };
-    for entry in entries.flatten() {
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(SPOOL_PREFIX)) {
         let age = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|at| at.elapsed().ok());
         if age.is_some_and(|age| age > LEFT_AFTER)
             && let Err(error) = std::fs::remove_file(entry.path())

@@ -127,7 +127,9 @@ impl InputFile {
 /// Whether it is a ZIP archive, as far as it can be read.
 pub(super) fn is_zip(path: &Path) -> bool {
     let mut magic = [0; 4];
-    File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+    // To open a pipe waits for a writer.
+    path.is_file()
+        && File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
         && matches!(&magic, b"PK\x03\x04" | b"PK\x05\x06")
 }
 

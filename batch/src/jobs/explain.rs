@@ -34,7 +34,7 @@ pub struct Explanation {
     pub since: Option<i64>,
     /// The version that was published.
     pub until: Option<i64>,
-    /// The commits in between, newest first, at most [`COMMITS`].
+    /// The commits in between, newest first, at most sixty.
     pub commits: Vec<ExplainedCommit>,
     /// What became of the rows; `None` if the older version cannot be read (any more).
     pub changes: Option<Changes>,

@@ -106,7 +106,7 @@ impl Schedule {
     /// Learns that a job last began at `began`, whoever ran it: it is due at its first time after that.
     pub fn ran(&mut self, job: ScheduledJob, began: DateTime<Utc>) {
         for entry in self.entries.iter_mut().filter(|entry| entry.job == job) {
-            entry.next = entry.cron.next_after(began);
+            (entry.next, entry.retry, entry.retries) = (entry.cron.next_after(began), None, 0);
         }
     }
 
@@ -127,11 +127,13 @@ impl Schedule {
         due
     }
 
-    /// The next time of a job that began at `began`, if it had passed when the job ended: it takes longer than its interval.
+    /// The next time of a job that began at `began`, if it took longer until `ended` than from that time to the one after.
     #[must_use]
     pub fn overrun(&self, job: ScheduledJob, began: DateTime<Utc>, ended: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let entry = self.entries.iter().find(|entry| entry.job == job)?;
-        entry.cron.next_after(began).filter(|next| *next < ended)
+        let next = entry.cron.next_after(began)?;
+        let interval = entry.cron.next_after(next)? - next;
+        (ended - began > interval).then_some(next)
     }
 
     /// Learns how a due job ended: one that may go through later is due again after 1, 2, 4 .. 60 minutes, or at its next

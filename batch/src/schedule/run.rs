@@ -65,7 +65,7 @@ pub async fn run_schedule(
             let wait = wait.to_std().unwrap_or(Duration::ZERO).clamp(SHORTEST_SLEEP, LONGEST_SLEEP);
             tokio::select! {
                 () = sleep(wait) => {}
-                _ = held.changed() => {}
+                () = held.changed() => {}
             }
         }
     };
@@ -85,7 +85,7 @@ struct StreamSchedule<'a> {
 
 impl StreamSchedule<'_> {
     fn is_ours(&self) -> bool {
-        self.held.borrow().contains(&self.profile.name)
+        self.held.has(&self.profile.name)
     }
 
     fn next_run(&self) -> Option<DateTime<Utc>> {
@@ -106,14 +106,13 @@ impl StreamSchedule<'_> {
         }
         for job in self.schedule.take_due(deps.clock.now()) {
             let began = deps.clock.now();
-            let mut held = self.held.clone();
-            let lost = held.wait_for(|held| !held.contains(&self.profile.name));
             let hint = tokio::select! {
-                hint = run_job(deps, self.profile, job, config) => hint,
-                _ = lost => {
+                biased;
+                () = self.held.clone().lost(&self.profile.name) => {
                     tracing::warn!(stream = %self.profile.name, job.name = job.as_str(), "a job was dropped with its schedule");
                     return;
                 }
+                hint = run_job(deps, self.profile, job, config) => hint,
             };
             let ended = deps.clock.now();
             self.schedule.ended(job, hint, ended);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     io::Write as _,
     path::{Path, PathBuf},
 };
@@ -34,7 +35,7 @@ fn archive(path: &Path, members: &[(&str, &str)]) {
 }
 
 async fn resolved(folder: &Path, named: &[&str]) -> Result<Inputs, IngestError> {
-    let named: Vec<String> = named.iter().map(|name| folder.join(name).to_str().unwrap().to_owned()).collect();
+    let named: Vec<OsString> = named.iter().map(|name| folder.join(name).into_os_string()).collect();
     Inputs::resolve(&named, &BTreeMap::new(), &folder.join("spool")).await
 }
 
@@ -74,10 +75,21 @@ async fn a_pattern_means_what_it_matches_and_a_file_of_that_very_name_itself() {
 #[tokio::test]
 async fn the_members_of_an_archive_are_files_of_their_own_and_leave_no_spool() {
     let folder = folder(&["last.csv"]);
-    let members = [("in/", ""), ("in/one.csv", "one"), ("__MACOSX/in/._one.csv", "junk"), ("two.csv", "two")];
+    let members = [
+        ("in/", ""),
+        ("./in/one.csv", "one"),
+        ("__MACOSX/in/._one.csv", "junk"),
+        ("../../two.csv", "two"),
+        ("/etc/three.csv", "three"),
+    ];
     archive(&folder.path().join("a.zip"), &members);
     let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
-    let expected = [pair("a.zip/in/one.csv", "one"), pair("a.zip/two.csv", "two"), pair("last.csv", "last.csv")];
+    let expected = [
+        pair("a.zip/in/one.csv", "one"),
+        pair("a.zip/two.csv", "two"),
+        pair("a.zip/etc/three.csv", "three"),
+        pair("last.csv", "last.csv"),
+    ];
     assert_eq!(found(folder.path(), &["a.zip", "last.csv"]).await, expected);
     assert_eq!(std::fs::read_dir(folder.path().join("spool")).unwrap().count(), 0);
 }
@@ -103,7 +115,7 @@ async fn what_names_nothing_says_so() {
     let refused = async |name: &str| resolved(folder.path(), &[name]).await.unwrap_err().to_string();
     assert!(refused("d").await.ends_with("d: the folder holds no file"));
     assert!(refused("*.csv").await.ends_with("*.csv: no file matches this pattern"));
-    let named = ["s3://user:s3cr3t@bucket/x".to_owned()];
+    let named = ["s3://user:s3cr3t@bucket/x".into()];
     let error = Inputs::resolve(&named, &BTreeMap::new(), &PathBuf::from("spool")).await.unwrap_err().to_string();
     assert!(error.contains("s3://bucket/prefix") && !error.contains("s3cr3t"), "{error}");
 }

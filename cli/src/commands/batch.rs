@@ -1,6 +1,6 @@
 //! `kilowatch batch`: jobs over the whole history.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use chrono::{DateTime, FixedOffset, Utc};
@@ -66,7 +66,7 @@ pub struct IngestArgs {
     /// UCI files, other CSV, or Parquet; plain, gzip or ZIP. A folder means all files in it, `-` standard input;
     /// patterns and `s3://bucket/key` work as well, `s3://bucket/prefix/` with all below it.
     #[arg(required = true, value_name = "FILE")]
-    files: Vec<String>,
+    files: Vec<OsString>,
     #[command(flatten)]
     stream: StreamArgs,
     /// The meter, where the file has no column for it.

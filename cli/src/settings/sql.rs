@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SqlSettings {
-    /// Seconds from the plan to the last row, at least 1. Default 60. Variable `KILOWATCH_LAKE__SQL__MAX_SECS`.
+    /// Seconds from the plan to the last row, 1 to 86400. Default 60. Variable `KILOWATCH_LAKE__SQL__MAX_SECS`.
     pub max_secs: u64,
     /// Memory of all operators together in MB, at least 16; what exceeds it spills to the temporary folder or fails.
     /// Default 256. Variable `KILOWATCH_LAKE__SQL__MAX_MEMORY_MB`.
@@ -28,8 +28,8 @@ impl SqlSettings {
     /// What is wrong: key, value and fix.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if self.max_secs == 0 {
-            problems.push("lake.sql.max_secs = 0: must be at least 1".to_owned());
+        if !(1..=86_400).contains(&self.max_secs) {
+            problems.push(format!("lake.sql.max_secs = {}: must be 1 to 86400", self.max_secs));
         }
         if !(16..=1 << 20).contains(&self.max_memory_mb) {
             problems.push(format!("lake.sql.max_memory_mb = {}: must be 16 to 1048576", self.max_memory_mb));

@@ -130,6 +130,9 @@ fn what_does_not_work_names_the_place_and_the_fix() {
         (&["sql", all, "--max-rows", "10"], 1, "lake.sql.max_rows"),
         (&["sql", all, "--max-rows", "0"], 2, "at least 1"),
         (&["sql", join, "--as-of", "1"], 2, "each table has versions of its own"),
+        (&["sql", all, "--as-of", "grid.readings=1"], 2, "the query does not read grid.readings"),
+        (&["sql", all, "--as-of", "0", "--as-of", "1"], 2, "more than one point for all tables"),
+        (&["sql", all, "--max-secs", "18446744073709551615"], 2, "must be 1 to 86400"),
         (&["sql", all, "--output", "nowhere/x.csv"], 1, "nowhere"),
         (&["files", "Household.x"], 2, "household.readings"),
     ] {

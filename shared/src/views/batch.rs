@@ -132,7 +132,7 @@ pub trait BatchViews: std::fmt::Debug + Send + Sync {
     /// Keeps what a verification found in the place of its stream's one before.
     async fn keep_verification(&self, verification: &Verification) -> Result<(), ViewsError>;
 
-    /// When the newest run of a job began; `None` if the history has none.
+    /// When the newest run of a job that did not fail began; `None` if the history has none.
     async fn last_job_start(&self, stream: &StreamName, job: &str) -> Result<Option<DateTime<Utc>>, ViewsError>;
 
     /// Takes or renews the lease of a stream's schedule. False while another holder's lease lasts. One that ends more than

@@ -165,11 +165,11 @@ impl Close {
                 let rebuild = Rebuild { doors: &self.doors, partition: &part.partition, cuts: &part.cuts };
                 match rebuild.rows(span).await {
                     Ok((rows, state)) => {
-                        part.rows = Some(rows);
                         // The next close that has to read again begins there, and not where the lake went away.
                         if let Some(state) = state {
                             self.doors.lake.save_state(&part.partition, &state).await?;
                         }
+                        part.rows = Some(rows);
                     }
                     // Whether the partition can go on at all is decided by its next check.
                     Err(error @ (StepError::CannotJudge { .. } | StepError::Log(LogError::OutOfRange { .. }))) => {

@@ -74,6 +74,7 @@ async fn open_tables(
     points: &[TableAsOf],
     lake: &DeltaLake,
 ) -> anyhow::Result<Vec<(TableName, TableFiles)>> {
+    check_points(points, query)?;
     let mut opened = Vec::new();
     for name in &query.tables {
         let as_of = point_of(name, points, query)?;
@@ -90,6 +91,20 @@ async fn open_tables(
         }
     }
     Ok(opened)
+}
+
+/// A point that counts for nothing is a slip, and would be answered from another version than was meant.
+fn check_points(points: &[TableAsOf], query: &Query) -> anyhow::Result<()> {
+    for (at, point) in points.iter().enumerate() {
+        let what = point.table.as_ref().map_or_else(|| "all tables".to_owned(), ToString::to_string);
+        if points.iter().take(at).any(|earlier| earlier.table == point.table) {
+            return Err(WrongUse(format!("--as-of: more than one point for {what}; leave one")).into());
+        }
+        if point.table.as_ref().is_some_and(|table| !query.asks_for_all && !query.tables.contains(table)) {
+            return Err(WrongUse(format!("--as-of {what}=...: the query does not read {what}")).into());
+        }
+    }
+    Ok(())
 }
 
 /// Which point is meant for a table: its own one, else the one for all.

@@ -7,10 +7,11 @@ mod history;
 mod live;
 pub mod probe;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{path::PathBuf, pin::pin, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Args;
+use futures::{FutureExt as _, future::FusedFuture as _};
 use kilowatch_batch::schedule::run_schedule;
 use kilowatch_shared::{
     log::SharedLog,
@@ -133,19 +134,24 @@ async fn run_layers(
         tasks.spawn(async move { live::simulate(options, &profile, log, &stop).await });
     }
 
-    // Not a task of its own: a job that runs at the stop is dropped with it, and publishes nothing half.
+    // Not a task of its own: a job that runs at the stop is dropped, and publishes nothing half.
     let (deps, profiles) = (stores.batch(), [profile.clone()]);
     let schedule =
         run_schedule(&deps, &profiles, &context.settings.schedule, context.settings.retention, layers_stop.clone());
+    let mut schedule = pin!(schedule.fuse());
     let mut outcome = Ok(());
     tokio::select! {
         () = stop.cancelled() => {}
         Some(ended) = tasks.join_next() => outcome = flatten(ended),
-        ended = schedule => {
+        ended = &mut schedule => {
             outcome = ended.map_err(|problems| anyhow::anyhow!("the schedule: {}", problems.join("; ")));
         }
     }
     layers_stop.cancel();
+    if !schedule.is_terminated() {
+        // It gives its lease back, so that the next start need not wait for the end of it.
+        let _stopped = schedule.await;
+    }
     let deadline = context.settings.speed.stop_deadline() + STOP_MARGIN;
     let drained = tokio::time::timeout(deadline, async {
         while let Some(ended) = tasks.join_next().await {

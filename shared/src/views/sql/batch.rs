@@ -145,7 +145,7 @@ impl<D: Database> BatchViews for SqlViews<D> {
     }
 
     async fn last_job_start(&self, stream: &StreamName, job: &str) -> Result<Option<DateTime<Utc>>, ViewsError> {
-        let row = self.database.fetch_optional(job_runs::last_of(stream, job)).await?;
+        let row = self.database.fetch_optional(job_runs::last_done(stream, job)).await?;
         row.map(|row| row.time("started_at")).transpose()
     }
 

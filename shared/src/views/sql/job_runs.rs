@@ -42,11 +42,14 @@ pub fn newest(stream: &StreamName, limit: u32) -> Statement {
     .bind(limit)
 }
 
-/// The statement of the newest run of a job.
-pub fn last_of(stream: &StreamName, job: &str) -> Statement {
-    Statement::new("SELECT started_at FROM job_runs WHERE stream = $1 AND job = $2 ORDER BY id DESC LIMIT 1")
-        .bind(stream.as_str())
-        .bind(job)
+/// The statement of the newest run of a job that did not fail.
+pub fn last_done(stream: &StreamName, job: &str) -> Statement {
+    Statement::new(
+        "SELECT started_at FROM job_runs WHERE stream = $1 AND job = $2 AND status <> $3 ORDER BY id DESC LIMIT 1",
+    )
+    .bind(stream.as_str())
+    .bind(job)
+    .bind(JobStatus::Failed.as_str())
 }
 
 /// The run of a row.

@@ -123,7 +123,7 @@ macro_rules! contract_of {
             schedule::one_process_runs_a_schedule_until_its_lease_ends_or_is_given_back,
             schedule::a_schedule_is_not_kept_by_a_clock_that_ran_ahead,
             schedule::of_processes_that_ask_at_once_one_runs_the_schedule,
-            schedule::the_last_start_of_a_job_is_that_of_its_newest_run,
+            schedule::the_last_start_of_a_job_is_that_of_its_newest_run_that_did_not_fail,
             positions::a_move_back_leaves_what_a_member_at_the_cut_would_have_left,
             positions::a_move_on_begins_a_segment_behind_the_gap_and_keeps_dead_letters_below,
             positions::a_partition_that_somebody_works_on_is_not_moved,

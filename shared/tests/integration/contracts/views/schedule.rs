@@ -55,17 +55,23 @@ pub async fn of_processes_that_ask_at_once_one_runs_the_schedule(subject: &Subje
     assert_eq!(holders, 1);
 }
 
-pub async fn the_last_start_of_a_job_is_that_of_its_newest_run(subject: &Subject) {
+pub async fn the_last_start_of_a_job_is_that_of_its_newest_run_that_did_not_fail(subject: &Subject) {
     let last =
         async |job: &str| -> Option<DateTime<Utc>> { subject.views.last_job_start(&household(), job).await.unwrap() };
     assert_eq!(last("train").await, None);
-    for (job, number) in [("train", 1), ("train", 2), ("rollup", 3)] {
+    let runs = [
+        ("train", 1, JobStatus::Succeeded),
+        ("train", 2, JobStatus::Skipped),
+        ("train", 3, JobStatus::Failed),
+        ("rollup", 4, JobStatus::Succeeded),
+    ];
+    for (job, number, status) in runs {
         let run = JobRun {
             job: job.to_owned(),
             stream: household(),
             started_at: hour(number),
             finished_at: hour(number + 1),
-            status: JobStatus::Failed,
+            status,
             rows: 0,
             message: String::new(),
         };
