@@ -58,7 +58,9 @@ async fn measure(store: &LakeStore, commits: u64) {
     println!("  opened from it: {}", spread(&opened(store, OPENINGS).await));
     println!("  a commit of a member that knows the table: {}", spread(&appended(bench, APPENDS).await));
     let bench = Bench::new(store);
+    let started = Instant::now();
     bench.lake.checkpoint(&bench.profile.name, LakeTable::Readings, 1).await.unwrap();
+    println!("  the next checkpoint, {APPENDS} commits later, in {:.0} ms", started.elapsed().as_secs_f64() * 1e3);
     for _ in 0..CHECKPOINT_EVERY {
         bench.close().await;
     }
