@@ -11,9 +11,11 @@ use super::{
     rows::next,
     session_over,
     shape::{schema_of, shaped},
-    template::{Names, fill},
 };
-use crate::BatchError;
+use crate::{
+    BatchError,
+    sql::{Names, fill},
+};
 
 /// The columns of [`changed_hours`]. An hour without a value has no sum and no extremes.
 #[must_use]

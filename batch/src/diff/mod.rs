@@ -7,7 +7,6 @@
 mod hours;
 mod rows;
 mod shape;
-mod template;
 
 use std::collections::{BTreeSet, HashSet};
 

@@ -12,9 +12,11 @@ use serde::Serialize;
 use super::{
     Buckets, Versions, session_over,
     shape::{schema_of, shaped},
-    template::{Names, fill},
 };
-use crate::BatchError;
+use crate::{
+    BatchError,
+    sql::{Names, fill},
+};
 
 /// The position of a row: what it is the same row by.
 const POSITION: [&str; 3] = ["source", "source_partition", "source_offset"];

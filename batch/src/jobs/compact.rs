@@ -20,17 +20,13 @@ use serde::{Deserialize, Serialize};
 use super::history::{Summary, recorded};
 use crate::{
     BatchDeps, BatchError,
-    compaction::{Merge, merge, plan_merges},
+    compaction::{CHECKPOINT_EVERY_COMMITS, Merge, merge, plan_merges},
     ingest::Progress,
 };
 
 /// Looks at a table at most. Each merge leaves fewer files, and three looks mostly suffice: what is small, what came out
 /// small itself, and nothing.
 const MAX_LOOKS: u32 = 20;
-
-/// Commits after which the log gets a checkpoint: whoever opens the table reads at most so many commits in a row, and a
-/// checkpoint of a hundred thousand files is not written for each segment.
-const CHECKPOINT_EVERY_COMMITS: u32 = 100;
 
 /// What to compact.
 #[derive(Debug, Clone, PartialEq, Eq)]

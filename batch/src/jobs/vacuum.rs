@@ -21,7 +21,7 @@ use kilowatch_shared::{
 use serde::{Deserialize, Serialize};
 
 use super::history::{Summary, recorded};
-use crate::{BatchDeps, BatchError, RetentionConfig, ingest::Progress};
+use crate::{BatchDeps, BatchError, RetentionConfig, compaction::CHECKPOINT_EVERY_COMMITS, ingest::Progress};
 
 /// Younger than this, a data file that no commit names may be that of a job that still writes others. An ingest of a
 /// gigabyte takes minutes.
@@ -33,9 +33,6 @@ const SAFE_RETENTION_DAYS: u32 = 1;
 
 /// Newest states of a partition: the one that a restore takes, and some in case that it was folded with other pins.
 const KEPT_STATES: usize = 5;
-
-/// Commits after which a checkpoint is due; the log is deleted behind checkpoints only.
-const CHECKPOINT_EVERY_COMMITS: u32 = 100;
 
 /// Deletes of states at once.
 const DELETES: usize = 16;
