@@ -2,9 +2,9 @@
 """From the moment a reading is made to the moment the API shows the anomaly in it, at 1,000 readings a second on an idle machine.
 
 Called by bench/speed inside `dev/services run`: simulator -> Kafka -> speed (micro-batches of 50 ms) -> PostgreSQL -> serve. The
-simulator stamps each reading with the millisecond in which it makes it and sends fifty times a second, so a reading waits for its
-own burst as well. The API is asked again and again for the newest anomalies; one that is new has become visible while the question
-was on its way, and its age is counted to the answer.
+simulator makes what is due fifty times a second, stamps it with that millisecond and sends it at once. The API is asked again and
+again for the newest anomalies; one that is new has become visible while the question was on its way, and its age is counted to the
+answer.
 """
 import argparse
 import datetime
@@ -23,6 +23,13 @@ from pathlib import Path
 from servers import Servers
 
 PAUSE_SECS = 0.002
+# Far more than become visible between two questions.
+NEWEST = 20
+PARTS = {
+    "log's timestamp -> in the views": "kilowatch_speed_end_to_end_latency_seconds",
+    "first message of a micro-batch -> committed": "kilowatch_speed_batch_seconds",
+    "of this, the transaction": "kilowatch_speed_apply_seconds",
+}
 
 
 def free_port():
@@ -73,20 +80,22 @@ def quantile(values, share):
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def histogram_quantile(metrics, name, share):
-    """What a Prometheus summary or histogram says, in milliseconds."""
-    for line in metrics.splitlines():
-        if line.startswith(name + "{") and f'quantile="{share}"' in line:
-            return float(line.rsplit(" ", 1)[1]) * 1000
+def histogram(port, name):
+    """Cumulative counts of a Prometheus histogram by the upper edges of its buckets, in seconds."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        metrics = answer.read().decode()
     buckets = {}
-    for line in metrics.splitlines():
-        found = re.match(rf'{name}_bucket{{.*le="([^"]+)".*}} (\S+)', line)
-        if found:
-            edge = float("inf") if found[1] == "+Inf" else float(found[1])
-            buckets[edge] = buckets.get(edge, 0) + float(found[2])
-    total = buckets.get(float("inf"), 0)
-    below = [edge for edge in sorted(buckets) if buckets[edge] >= share * total]
-    return below[0] * 1000 if below and total else float("nan")
+    for edge, count in re.findall(rf'^{name}_bucket{{.*le="([^"]+)".*}} (\S+)$', metrics, re.MULTILINE):
+        edge = float("inf") if edge == "+Inf" else float(edge)
+        buckets[edge] = buckets.get(edge, 0) + float(count)
+    return buckets
+
+
+def histogram_quantile(before, after, share):
+    """The upper edge, in milliseconds, of the bucket that holds this share of what came between two looks."""
+    came = {edge: count - before.get(edge, 0) for edge, count in sorted(after.items())}
+    total = came.get(float("inf"), 0)
+    return next((edge * 1000 for edge, count in came.items() if total and count >= share * total), float("nan"))
 
 
 def watch(port, seconds):
@@ -97,7 +106,7 @@ def watch(port, seconds):
     first = True
     while time.time() < until:
         asked = time.perf_counter()
-        api.request("GET", "/api/anomalies?stream=grid&limit=100")
+        api.request("GET", f"/api/anomalies?stream=grid&limit={NEWEST}")
         body = json.loads(api.getresponse().read())
         now = time.time()
         calls.append((time.perf_counter() - asked) * 1000)
@@ -118,7 +127,8 @@ def main():
     parser.add_argument("--work", required=True, help="scratch folder")
     parser.add_argument("--rate", type=int, default=1000, help="readings a second")
     parser.add_argument("--window-ms", type=int, default=50)
-    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--warm-up", type=int, default=60, help="seconds before the first answer counts")
+    parser.add_argument("--seconds", type=int, default=120)
     args = parser.parse_args()
     servers = Servers()
     env = {k: v for k, v in os.environ.items() if not k.startswith("KILOWATCH_")}
@@ -134,13 +144,11 @@ def main():
         wait_ready(f"http://127.0.0.1:{ops}")
         roles.start("serve", "serve", KILOWATCH_SERVING__LISTEN=f"127.0.0.1:{api}")
         wait_ready(f"http://127.0.0.1:{api}")
-        # Ten readings of a meter warm its average up.
-        roles.start("simulator", "simulate", "--stream", "grid", "--to", "log", "--devices", str(args.rate), "--rate", str(args.rate),
-                    "--anomaly-share", "0.1")
-        time.sleep(12)
+        # Ten readings of a meter warm its average up; the broker compiles itself to machine code for longer than that.
+        time.sleep(args.warm_up)
+        before = {part: histogram(ops, metric) for part, metric in PARTS.items()}
         ages, calls = watch(api, args.seconds)
-        with urllib.request.urlopen(f"http://127.0.0.1:{ops}/metrics") as answer:
-            metrics = answer.read().decode()
+        after = {part: histogram(ops, metric) for part, metric in PARTS.items()}
     print(f"\n### {args.rate:,} readings a second, micro-batches of {args.window_ms} ms, {args.seconds} s\n")
     print("| | n | p50 ms | p90 ms | p99 ms | max ms |\n|---|--:|--:|--:|--:|--:|")
     for name, values in (("made -> visible by the API", ages), ("of this, the API's answer", calls)):
@@ -148,10 +156,9 @@ def main():
             sys.exit(f"latency: no value of `{name}`")
         cells = [quantile(values, share) for share in (0.5, 0.9, 0.99)] + [max(values)]
         print(f"| {name} | {len(values)} | " + " | ".join(f"{cell:.1f}" for cell in cells) + " |")
-    for name, metric in (("log's timestamp -> in the views", "kilowatch_speed_end_to_end_latency_seconds"),
-                         ("first message of a micro-batch -> committed", "kilowatch_speed_batch_seconds")):
-        cells = [histogram_quantile(metrics, metric, share) for share in (0.5, 0.9, 0.99)]
-        print(f"| {name} | | " + " | ".join(f"<= {cell:.1f}" for cell in cells) + " | - |")
+    for part in PARTS:
+        cells = [histogram_quantile(before[part], after[part], share) for share in (0.5, 0.9, 0.99)]
+        print(f"| {part} | | " + " | ".join(f"<= {cell:.1f}" for cell in cells) + " | - |")
 
 
 if __name__ == "__main__":

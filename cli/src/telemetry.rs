@@ -13,6 +13,9 @@ const REQUEST_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 /// Seconds. A micro-batch is 50 ms to 10 minutes long, and what it takes includes waiting for its end.
 const BATCH_BUCKETS: [f64; 12] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 60.0, 600.0];
 
+/// Seconds. A transaction takes milliseconds at a healthy PostgreSQL.
+const APPLY_BUCKETS: [f64; 12] = [0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
 /// Seconds. Shorter than the shortest micro-batch at one end; at the other a member that works off an hour's backlog.
 const LATENCY_BUCKETS: [f64; 14] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0, 3600.0];
 
@@ -40,6 +43,7 @@ pub fn record_metrics() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("kilowatch_http_request_duration_seconds".to_owned()), &REQUEST_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full("kilowatch_speed_batch_seconds".to_owned()), &BATCH_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full("kilowatch_speed_apply_seconds".to_owned()), &APPLY_BUCKETS)?
         .set_buckets_for_metric(
             Matcher::Full("kilowatch_speed_end_to_end_latency_seconds".to_owned()),
             &LATENCY_BUCKETS,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpeedConfig {
-    /// Length of a micro-batch in milliseconds, counted from its first message, 50 to 600000. Default 10000.
-    /// Variable `KILOWATCH_SPEED__WINDOW_MS`.
+    /// Longest length of a micro-batch in milliseconds, 50 to 600000. Those of a partition end whole multiples of it
+    /// apart. Default 10000. Variable `KILOWATCH_SPEED__WINDOW_MS`.
     pub window_ms: u64,
     /// Messages that end a micro-batch early, 1 to 1000000. Default 50000. Variable `KILOWATCH_SPEED__BATCH_ROWS`.
     pub batch_rows: usize,

@@ -20,6 +20,7 @@ pub(crate) fn describe() {
         "from the log's timestamp of a message to its effects in the views, a sample of up to 256 a micro-batch"
     );
     metrics::describe_histogram!("kilowatch_speed_batch_seconds", "from a micro-batch's first message to its commit");
+    metrics::describe_histogram!("kilowatch_speed_apply_seconds", "a micro-batch's transaction, its commit included");
     metrics::describe_gauge!("kilowatch_speed_lag_records", "messages in the log that are not applied");
     metrics::describe_gauge!("kilowatch_speed_lag_seconds", "age of the oldest message that is not applied");
     metrics::describe_gauge!("kilowatch_speed_segment_age_seconds", "age of the open segment");
@@ -32,6 +33,12 @@ pub(crate) fn describe() {
         "kilowatch_speed_stream_waits",
         "1 while a whole stream waits for its start, its group or its log; /readyz says why"
     );
+}
+
+/// Notes how long the transaction of a micro-batch took.
+pub(crate) fn transaction(stream: &StreamName, took: Duration) {
+    metrics::histogram!("kilowatch_speed_apply_seconds", "stream" => stream.as_str().to_owned())
+        .record(took.as_secs_f64());
 }
 
 /// Counts an applied micro-batch.

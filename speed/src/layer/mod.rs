@@ -10,6 +10,7 @@
 mod closer;
 mod ending;
 mod lag;
+mod pace;
 mod partition_task;
 mod pins_watch;
 mod speed_layer;

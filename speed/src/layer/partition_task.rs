@@ -14,6 +14,7 @@ use super::{
     closer::CloseRequest,
     ending::{Ending, EndingWatch},
     lag::Lag,
+    pace::Pace,
     stream_context::StreamContext,
 };
 use crate::{
@@ -40,6 +41,7 @@ pub(super) struct PartitionTask {
     worker: PartitionWorker,
     context: StreamContext,
     ending: EndingWatch,
+    pace: Pace,
     closing: Option<oneshot::Receiver<CloseOutcome>>,
     /// When the first message came that is not applied yet.
     batch_began: Option<Instant>,
@@ -52,10 +54,12 @@ pub(super) struct PartitionTask {
 
 impl PartitionTask {
     pub(super) fn new(worker: PartitionWorker, context: StreamContext, ending: EndingWatch) -> Self {
+        let pace = Pace::new(worker.partition(), context.config.window(), Instant::now());
         Self {
             worker,
             context,
             ending,
+            pace,
             closing: None,
             batch_began: None,
             segment_opened: None,
@@ -182,8 +186,12 @@ impl PartitionTask {
         let wish = if self.segment_is_due() { CutWish::Cut } else { CutWish::None };
         let idle = self.worker.gathered() == 0 && !self.worker.owes_apply();
         if !idle || wish == CutWish::Cut || self.last_transaction.elapsed() >= IDLE_OWNER_CHECK {
+            let asked = Instant::now();
             let (step, report) = self.worker.apply(wish).await?;
             self.last_transaction = Instant::now();
+            if !idle {
+                telemetry::transaction(&self.worker.partition().stream, asked.elapsed());
+            }
             match report {
                 Some(report) => self.applied(&report),
                 None => return Ok(step),
@@ -225,7 +233,7 @@ impl PartitionTask {
             }
             let now = Instant::now();
             self.batch_began.get_or_insert(now);
-            let end = *deadline.get_or_insert(now + self.context.config.window());
+            let end = *deadline.get_or_insert_with(|| self.pace.end(now));
             if now >= end {
                 return Ok(Step::Done);
             }
