@@ -4,7 +4,7 @@ use std::{cmp::Ordering, collections::BTreeMap};
 
 use arrow::{datatypes::Schema, record_batch::RecordBatch};
 use chrono::NaiveDate;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -160,17 +160,32 @@ impl DeltaLake {
         Ok(outcome)
     }
 
-    /// Stores data files of a table; nobody sees them before a commit names them.
+    /// Stores data files of a table, all or none; nobody sees them before a commit names them.
     ///
     /// # Errors
-    /// The store's. Files that are already stored stay behind, for a vacuum.
+    /// The store's. What it may have taken all the same stays behind, for a vacuum.
     pub async fn put_files(
         &self,
         profile: &StreamProfile,
         table: LakeTable,
         files: Vec<EncodedFile>,
     ) -> Result<Vec<WrittenFile>, LakeError> {
-        stream::iter(files).map(|file| self.put_file(profile, table, file)).buffered(UPLOADS).try_collect().await
+        let puts = stream::iter(files).map(|file| self.put_file(profile, table, file)).buffered(UPLOADS);
+        let (mut written, mut failure) = (Vec::new(), None);
+        for put in puts.collect::<Vec<_>>().await {
+            match put {
+                Ok(file) => written.push(file),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        match failure {
+            None => Ok(written),
+            // A close is tried again and again: on a disk that is nearly full, each try would take more of the rest.
+            Some(error) => {
+                self.discard(profile, table, &written).await;
+                Err(error)
+            }
+        }
     }
 }
 

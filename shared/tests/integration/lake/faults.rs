@@ -11,7 +11,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use chrono::TimeDelta;
+use futures::{TryStreamExt, stream::BoxStream};
 use kilowatch_shared::{
     lake::{CommitOutcome, LakeError, LakeTable, SegmentLake, store::LakeStore},
     position::Offset,
@@ -22,7 +23,7 @@ use object_store::{
 };
 
 use super::{NOTHING, close, door};
-use crate::contracts::lake::subject::{partition, profile, segment, span};
+use crate::contracts::lake::subject::{partition, profile, segment, segment_with, span};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
@@ -130,6 +131,31 @@ async fn a_data_file_that_cannot_be_stored_leaves_nothing_visible() {
     let (outcome, closed, rows) = with_fault(".parquet", Fault::Lost).await;
     assert!(matches!(outcome, Err(LakeError::Unavailable { .. })), "{outcome:?}");
     assert_eq!((closed, rows), (5, 5));
+}
+
+#[tokio::test]
+async fn of_data_files_of_which_one_cannot_be_stored_none_stays_behind() {
+    let (store, faulty) = Faulty::store(".parquet", Fault::Lost);
+    let lake = door(&store);
+    close(&lake, 5).await;
+    let base = lake.snapshot(&profile().name, LakeTable::Readings).await.unwrap();
+    let data_files = async || {
+        let stored: Vec<_> = store.objects().list(None).try_collect().await.unwrap();
+        stored.into_iter().filter(|object| object.location.as_ref().ends_with(".parquet")).count()
+    };
+    let before = data_files().await;
+    // Rows of two months are two files.
+    let segment = segment_with(&partition(0), 5, 9, |row| {
+        if row.position.offset.get() > 6 {
+            row.reading.event_time += TimeDelta::days(40);
+        }
+    });
+    faulty.arm();
+    lake.append_readings(&profile(), &base, std::slice::from_ref(&segment)).await.unwrap_err();
+    assert_eq!(data_files().await, before);
+    let outcome = lake.append_readings(&profile(), &base, &[segment]).await.unwrap();
+    assert!(matches!(outcome, CommitOutcome::Committed(_)));
+    assert_eq!(data_files().await, before + 2);
 }
 
 #[tokio::test]
