@@ -12,6 +12,7 @@ use std::{io::BufWriter, path::PathBuf, process::ExitCode};
 use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 use kilowatch_shared::{
+    clock::{Clock, SystemClock},
     position::{DeviceId, StreamName},
     stream::StreamProfile,
 };
@@ -84,8 +85,9 @@ pub async fn run(args: SimulateArgs, context: &Context) -> anyhow::Result<ExitCo
     let profile = context.profile(&args.stream)?;
     let simulated = find_simulated(&profile)?;
     args.check()?;
+    let now = SystemClock.now();
     if let (Target::Csv, Some(file)) = (args.to, &args.file) {
-        write_file(&args, &profile, simulated, file)?;
+        write_file(&args, &profile, simulated, file, now)?;
         return Ok(ExitCode::SUCCESS);
     }
     let stop = shutdown::on_signal()?;
@@ -98,7 +100,7 @@ pub async fn run(args: SimulateArgs, context: &Context) -> anyhow::Result<ExitCo
         Target::Csv | Target::Stdout => Sink::Stdout(BufWriter::new(std::io::stdout())),
     };
     let simulator = simulated.open(&args.options(&profile, Injection::live(&profile)));
-    let plan = args.plan(&profile, simulated, simulator.devices())?;
+    let plan = args.plan(&profile, simulated, simulator.devices(), now)?;
     produce(simulator, &plan, &mut sink, &stop).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -158,10 +160,16 @@ impl SimulateArgs {
         }
     }
 
-    fn plan(&self, profile: &StreamProfile, simulated: &SimulatedStream, devices: usize) -> anyhow::Result<Plan> {
+    fn plan(
+        &self,
+        profile: &StreamProfile,
+        simulated: &SimulatedStream,
+        devices: usize,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Plan> {
         if self.is_back_dated() {
             let interval = plan::seconds(self.interval.unwrap_or_else(|| f64::from(profile.interval_secs)))?;
-            return Ok(Plan::back_dated(self.from, interval, self.count, devices, Utc::now()).at_rate(self.rate));
+            return Ok(Plan::back_dated(self.from, interval, self.count, devices, now).at_rate(self.rate));
         }
         let interval_secs = self.interval.unwrap_or(simulated.live_interval_secs);
         Ok(Plan::live(self.rate.unwrap_or(devices as f64 / interval_secs)))
@@ -173,11 +181,12 @@ fn write_file(
     profile: &StreamProfile,
     simulated: &SimulatedStream,
     file: &std::path::Path,
+    now: DateTime<Utc>,
 ) -> anyhow::Result<()> {
     if profile.name.as_str() == HOUSEHOLD {
         let minutes = args.count.unwrap_or(365 * 24 * 60);
         let minute = chrono::TimeDelta::minutes(1);
-        let from = Plan::back_dated(args.from, minute, Some(minutes), 1, Utc::now()).from.unwrap_or_default();
+        let from = Plan::back_dated(args.from, minute, Some(minutes), 1, now).from.unwrap_or_default();
         let device = args.device.clone().map_or_else(|| DeviceId::parse("meter-0001"), Ok)?;
         return write_uci_history(file, profile, device, from, minutes, args.seed);
     }
@@ -187,6 +196,6 @@ fn write_file(
     };
     let interval = args.interval.map_or(Ok(interval), plan::seconds)?;
     let simulator = simulated.open(&args.options(profile, usual));
-    let plan = Plan::back_dated(args.from, interval, Some(args.count.unwrap_or(rows)), simulator.devices(), Utc::now());
+    let plan = Plan::back_dated(args.from, interval, Some(args.count.unwrap_or(rows)), simulator.devices(), now);
     write_training_set(file, profile, simulator, &plan)
 }
