@@ -13,7 +13,10 @@ mod housekeeping;
 mod ingest_s3;
 mod lake;
 mod process;
+mod publishing;
 mod rounds;
+#[cfg(feature = "service-tests")]
+mod schema;
 mod seam;
 #[cfg(feature = "service-tests")]
 mod secured;

@@ -3,8 +3,6 @@
 //! each zoom level shows what was applied and published until then: no reading missing, none twice.
 
 mod live;
-#[cfg(feature = "service-tests")]
-mod schema;
 mod truth;
 mod world;
 

@@ -68,7 +68,7 @@ pub struct World {
     client: reqwest::Client,
     stop: CancellationToken,
     #[cfg(feature = "service-tests")]
-    _schema: Option<super::schema::Schema>,
+    _schema: Option<crate::schema::Schema>,
 }
 
 impl World {
@@ -80,7 +80,7 @@ impl World {
         let url = match store {
             Store::Sqlite => format!("sqlite:{}", folder.path().join("views.sqlite").display()),
             #[cfg(feature = "service-tests")]
-            Store::Postgres => schema.insert(super::schema::Schema::fresh().await).url.clone(),
+            Store::Postgres => schema.insert(crate::schema::Schema::fresh().await).url.clone(),
         };
         let views: SharedViews = views::open(&url).await.unwrap();
         let clock: SharedClock = Arc::new(FixedClock("2026-03-01T00:00:00Z".parse().unwrap()));

@@ -81,6 +81,7 @@ macro_rules! contract_of {
             publishing::pages_of_published_rows_hold_each_row_once_and_no_staged_one,
             publishing::another_stream_stays_as_it_is,
             publishing::a_stage_is_gone_after_its_publication_however_it_ended,
+            publishing::a_publication_that_dies_anywhere_is_in_whole_or_not_at_all,
             publishing::rows_staged_twice_count_once,
             publishing::of_publishers_that_read_the_same_boundary_one_wins,
             publishing::housekeeping_takes_only_what_batch_has_seen,

@@ -1,14 +1,16 @@
 //! Boundary and windows move together, forward, from cut to cut, and only for who read the boundary last.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
     checkpoint::Boundary,
     rollup::RollupRow,
-    views::{Publication, PublishOutcome, ReplacedWindows, StageId},
+    views::{Publication, PublishOutcome, ReplacedWindows, StageId, UsageResult},
 };
 use uuid::Uuid;
 
-use super::subject::{HOUR, MEASURE, Member, Subject, boundary, device, hour, household, partition, rollups, value};
+use super::subject::{
+    HOUR, MEASURE, Member, Subject, boundary, device, dropped_after, hour, household, partition, rollups, value,
+};
 
 /// A member of partition 0 with cuts at 0, 2, 4 and 6, where each message is worth 1.
 async fn three_segments(subject: &Subject) -> Member {
@@ -193,6 +195,34 @@ pub async fn a_stage_is_gone_after_its_publication_however_it_ended(subject: &Su
     let again = Publication { expected: Boundary::default(), next: boundary(1, &[(&partition(0), 6)]), ..refused_one };
     assert_eq!(subject.views.publish(&again).await.unwrap(), PublishOutcome::Published);
     assert_eq!(subject.usage(&household()).await.windows, []);
+}
+
+pub async fn a_publication_that_dies_anywhere_is_in_whole_or_not_at_all(subject: &Subject) {
+    three_segments(subject).await;
+    let mut turns = 0;
+    for version in 1..=40 {
+        let expected = subject.views.boundary(&household()).await.unwrap();
+        let next = boundary(version, &[(&partition(0), 4)]);
+        let worth = 100.0 + version as f64;
+        // Of speed's four hours below the end one is published, so the others are gaps.
+        let rows = [value("m", 2, worth)];
+        let before = subject.usage(&household()).await;
+        let publication = publication(subject, expected, next.clone(), &rows).await;
+        let _outcome = dropped_after(turns, subject.views.publish(&publication)).await;
+        let published = [(hour(2), worth), (hour(6), 1.0), (hour(7), 1.0)];
+        let left = subject.usage(&household()).await;
+        assert!(left == before || sums(&left) == published, "after {turns} turns: {left:?}");
+        // A commit that was on its way when its publisher died may come in only now; this one is refused then.
+        subject.views.publish(&publication).await.unwrap();
+        let after = subject.usage(&household()).await;
+        assert_eq!((&after.boundary, sums(&after)), (&next, published.to_vec()), "after {turns} turns");
+        // From none to far more than it takes, which differs by database and machine.
+        turns += 1 + turns / 4;
+    }
+}
+
+fn sums(usage: &UsageResult) -> Vec<(DateTime<Utc>, f64)> {
+    usage.windows.iter().map(|window| (window.start, window.partial.sum)).collect()
 }
 
 pub async fn rows_staged_twice_count_once(subject: &Subject) {

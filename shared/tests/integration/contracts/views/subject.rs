@@ -130,6 +130,20 @@ impl Member {
     }
 }
 
+/// Drops a future after other tasks had so many turns, which is a crash as a database sees it; what it gave, if it ended.
+pub async fn dropped_after<F: Future>(turns: u32, future: F) -> Option<F::Output> {
+    let countdown = async {
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = countdown => None,
+        output = future => Some(output),
+    }
+}
+
 pub fn noon() -> DateTime<Utc> {
     at("2007-06-01T12:00:00Z")
 }
