@@ -27,4 +27,4 @@ pub use config::SpeedConfig;
 pub use error::{SpeedError, StepError};
 pub use layer::{SpeedDeps, SpeedLayer};
 pub use outbox::{Outbox, Sink};
-pub use status::{OutboxStatus, PartitionStatus, SpeedStatus};
+pub use status::{LakeTrouble, OutboxStatus, PartitionStatus, SpeedStatus};

@@ -29,6 +29,8 @@ pub(crate) fn describe() {
     metrics::describe_counter!("kilowatch_speed_outbox_failures_total", "deliveries that have to be tried again");
     metrics::describe_gauge!("kilowatch_speed_unclosed_cuts", "cuts that the lake does not hold yet");
     metrics::describe_gauge!("kilowatch_speed_unclosed_bytes", "rows in memory that the lake does not hold yet");
+    metrics::describe_counter!("kilowatch_speed_close_failures_total", "closes that have to be tried again");
+    metrics::describe_gauge!("kilowatch_speed_failing_closes", "closes that the lake did not take when last tried");
     metrics::describe_gauge!(
         "kilowatch_speed_stream_waits",
         "1 while a whole stream waits for its start, its group or its log; /readyz says why"
@@ -93,6 +95,17 @@ pub(crate) fn unclosed(partition: &PartitionId, cuts: usize, bytes: usize) {
     let labels = labels(partition);
     metrics::gauge!("kilowatch_speed_unclosed_cuts", &labels).set(cuts as f64);
     metrics::gauge!("kilowatch_speed_unclosed_bytes", &labels).set(bytes as f64);
+}
+
+/// Counts a close that did not go through.
+pub(crate) fn close_failed(stream: &StreamName) {
+    metrics::counter!("kilowatch_speed_close_failures_total", "stream" => stream.as_str().to_owned()).increment(1);
+}
+
+/// Says how many closes of a stream are tried again.
+#[expect(clippy::cast_precision_loss, reason = "there are at most as many closes as partitions")]
+pub(crate) fn closes_that_fail(stream: &StreamName, closes: usize) {
+    metrics::gauge!("kilowatch_speed_failing_closes", "stream" => stream.as_str().to_owned()).set(closes as f64);
 }
 
 fn labels(partition: &PartitionId) -> [(&'static str, String); 2] {

@@ -104,6 +104,8 @@ pub struct Closable {
     pub span: OffsetSpan,
     /// Their rows; `None` if they were dropped and have to be read from the log again.
     pub rows: Option<Rows>,
+    /// About how many bytes the rows take in memory, now or once they were read again.
+    pub bytes: usize,
 }
 
 impl Unclosed {
@@ -159,10 +161,11 @@ impl Unclosed {
         while let Some(next) = self.sealed.pop_front_if(|next| fits(&taken, next)) {
             taken.append(next);
         }
-        self.kept_bytes -= taken.rows.as_ref().map_or(0, Rows::bytes);
+        let kept = taken.rows.as_ref().map(Rows::bytes);
+        self.kept_bytes -= kept.unwrap_or(0);
         let span = OffsetSpan { from: self.from, to: taken.to };
         self.from = taken.to;
-        Some(Closable { span, rows: taken.rows })
+        Some(Closable { span, rows: taken.rows, bytes: kept.unwrap_or(taken.bytes) })
     }
 
     /// Segments that end at a cut and are not on their way yet.
@@ -279,6 +282,14 @@ mod tests {
         assert_eq!(parts(&mut dropped(), of_bytes), [(0, 30, None), (30, 40, None)]);
         let less_than_one = CloseLimit { bytes: 1, ..ALL };
         assert_eq!(parts(&mut dropped(), less_than_one).len(), 4);
+    }
+
+    #[test]
+    fn rows_that_are_to_be_read_again_count_as_many_bytes_as_they_had() {
+        for cap_bytes in [0, usize::MAX] {
+            let part = segments_of_ten(3, cap_bytes).take_closable(ALL, None).unwrap();
+            assert_eq!((part.rows.is_some(), part.bytes), (cap_bytes > 0, bytes_of(30)));
+        }
     }
 
     #[test]

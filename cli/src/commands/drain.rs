@@ -62,16 +62,20 @@ impl Drain {
         }
     }
 
-    /// Whether the stop after it had the time to bring everything to the lake.
+    /// Whether the stop after it could bring everything to the lake.
     ///
     /// # Errors
-    /// It had not; the error says what is left, and who closes it.
+    /// It could not; the error says why, what is left, and who closes it.
     pub fn was_closed(status: &SpeedStatus) -> anyhow::Result<()> {
         let left = status.unclosed();
+        let errors: Vec<&str> = status.lake_errors().into_iter().collect();
+        let why = match errors.is_empty() {
+            true => "speed.stop_deadline_ms was too short to bring it to the lake".to_owned(),
+            false => format!("the lake does not take it ({})", errors.join("; ")),
+        };
         ensure!(
             left.is_empty(),
-            "everything is applied, but speed.stop_deadline_ms was too short to bring it to the lake: {}; the next run, or \
-             any other member, closes the rest",
+            "everything is applied, but {why}: {}; the next run, or any other member, closes the rest",
             left.join(", ")
         );
         Ok(())

@@ -119,7 +119,7 @@ pub async fn status(args: StatusArgs, context: &Context) -> anyhow::Result<ExitC
     let mut partitions = Vec::new();
     for found in doors.log.partitions(&profile.topic).await.context("asking the log")? {
         let id = PartitionId { stream: profile.name.clone(), source: found.source, partition: found.partition };
-        partitions.push(inspect(&doors, stores.views.as_ref(), &id, Utc::now()).await?);
+        partitions.push(inspect(&doors, stores.views.as_ref(), &id, stores.clock.now()).await?);
     }
     let changes = stores.views.position_changes(&profile.name, SHOWN_CHANGES).await?;
     let report = StatusReport { partitions, changes };
@@ -168,7 +168,7 @@ impl Change {
                 LogAddress::Sqlite(_) => Some(DataFolderLock::acquire(&context.settings.data_dir)?),
                 LogAddress::Kafka(_) => None,
             };
-            let audit = Audit { at: Utc::now(), by: operator(context), reason: args.reason.clone() };
+            let audit = Audit { at: stores.clock.now(), by: operator(context), reason: args.reason.clone() };
             carry_out(&doors, stores.views.as_ref(), &plan, &audit).await?;
         }
         let report = ChangeReport { verb: self.verb(), partition, done, consequences: plan.consequences };
@@ -240,7 +240,6 @@ fn way_out(reason: &StopReason, partition: &PartitionId) -> String {
         StopReason::LakeNotACut { .. } | StopReason::LakeBelowBoundary { .. } => "rewind",
         StopReason::RetentionPassed { .. } => "skip",
         StopReason::LogTooShort { .. } | StopReason::OtherMessage { .. } => "adopt",
-        StopReason::CannotClose { .. } => return "mend what it names; members go on by themselves".to_owned(),
         StopReason::CannotJudge { .. } => return "run a build that knows these pins".to_owned(),
     };
     let PartitionId { stream, partition, .. } = partition;

@@ -16,6 +16,8 @@ pub(super) struct StreamContext {
     pub(super) board: Arc<StatusBoard>,
     pub(super) pins: watch::Receiver<PinSet>,
     pub(super) closes: mpsc::Sender<CloseRequest>,
+    /// Has the closer try at once what it would try again later.
+    pub(super) closes_wake: Arc<Notify>,
     /// Wakes the dispatcher of the outbox.
     pub(super) outbox_wake: Arc<Notify>,
 }

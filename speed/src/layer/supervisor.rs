@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    closer::{self, CLOSE_QUEUE_PARTS},
+    closer::{CLOSE_QUEUE_PARTS, Closer},
     ending::{Ending, EndingWatch},
     partition_task::PartitionTask,
     pins_watch::PinsWatch,
@@ -70,7 +70,8 @@ impl Supervisor {
         let (pins_sender, pins) = watch::channel(pins);
         let (closes, requests) = mpsc::channel(CLOSE_QUEUE_PARTS);
         let give_up = CancellationToken::new();
-        let mut closer = tokio::spawn(closer::run(Arc::clone(&self.doors), requests, give_up.clone()));
+        let closes_wake = Arc::new(Notify::new());
+        let mut closer = tokio::spawn(self.closer(&closes_wake).run(requests, give_up.clone()));
 
         let wake = Arc::new(Notify::new());
         let outbox_stop = CancellationToken::new();
@@ -82,6 +83,7 @@ impl Supervisor {
             board: Arc::clone(&self.board),
             pins,
             closes,
+            closes_wake,
             outbox_wake: wake,
         };
         let mut running = Partitions::new();
@@ -228,6 +230,11 @@ impl Supervisor {
             None => membership.insert(self.doors.log.join(self.profile.name.as_str(), &self.profile.topic).await?),
         };
         joined.next().await
+    }
+
+    fn closer(&self, wake: &Arc<Notify>) -> Closer {
+        let (doors, board, clock) = (Arc::clone(&self.doors), Arc::clone(&self.board), Arc::clone(&self.clock));
+        Closer { stream: self.profile.name.clone(), doors, board, clock, wake: Arc::clone(wake) }
     }
 
     fn dispatcher(&self, wake: &Arc<Notify>) -> Option<Dispatcher> {

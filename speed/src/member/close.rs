@@ -12,7 +12,7 @@ use kilowatch_shared::{
 };
 
 use super::{
-    Doors, PartitionWorker, Step, StopReason,
+    Doors, PartitionWorker, Step,
     rebuild::Rebuild,
     worker::{OnItsWay, Phase},
 };
@@ -58,11 +58,6 @@ pub enum CloseOutcome {
     /// Nothing more is brought: the partition has to be claimed and checked again.
     Dropped {
         /// Why, for the log.
-        reason: String,
-    },
-    /// Nothing more is brought, and trying again is of no use: the partition waits for an operator.
-    Refused {
-        /// Who refuses, and why.
         reason: String,
     },
 }
@@ -242,10 +237,9 @@ impl Close {
         Ok(())
     }
 
-    /// Ends a close whose error will not go away by trying again.
-    pub fn give_up(&mut self, error: &StepError) {
-        let refused = CloseOutcome::Refused { reason: error.to_string() };
-        self.outcomes.extend(self.parts.drain(..).map(|part| (part.partition, refused.clone())));
+    /// Leaves a partition out, as after a crash: the outcome of its close is nobody's any more.
+    pub fn leave_out(&mut self, partition: &PartitionId) {
+        self.parts.retain(|part| part.partition != *partition);
     }
 
     fn drop_part(&mut self, at: usize, reason: String) {
@@ -341,7 +335,6 @@ impl PartitionWorker {
                 self.phase = Phase::Idle;
                 Step::Reclaim
             }
-            CloseOutcome::Refused { reason } => self.stop(StopReason::CannotClose { explanation: reason.clone() }),
         }
     }
 }

@@ -45,12 +45,6 @@ pub enum StopReason {
         /// Its offset.
         offset: Offset,
     },
-    /// Its segments cannot be brought to the lake.
-    #[error("its segments cannot be brought to the lake: {explanation}")]
-    CannotClose {
-        /// Who refuses, and why.
-        explanation: String,
-    },
     /// This build cannot judge with the recorded pins.
     #[error("{explanation}")]
     CannotJudge {

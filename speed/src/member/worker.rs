@@ -118,7 +118,7 @@ pub(super) struct Running {
 pub(super) struct OnItsWay {
     /// Its end.
     pub(super) to: Offset,
-    /// What its rows take in memory.
+    /// What its rows take in memory, also while they are read from the log again.
     pub(super) bytes: usize,
 }
 

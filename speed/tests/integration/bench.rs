@@ -7,6 +7,7 @@ use kilowatch_shared::{
     lake::{LakeTable, SegmentLake, memory::MemoryLake},
     log::{Log, NewRecord, SharedLog, memory::MemoryLog},
     position::PartitionId,
+    stream::StreamProfile,
     views::{BatchViews, SharedViews, sqlite::SqliteViews},
 };
 use kilowatch_speed::{Outbox, SpeedConfig, SpeedError, SpeedLayer, member::Doors, pins_source::PromotedModels};
@@ -78,18 +79,23 @@ impl Bench {
 
     /// The same over another door to the log.
     pub fn run_over(&self, log: SharedLog, config: SpeedConfig) -> Run {
-        Self::start(self.layer(log, config))
+        Self::start(self.layer(log, config, profile()))
     }
 
     pub fn run_delivering(&self, config: SpeedConfig, outbox: Outbox) -> Run {
-        Self::start(self.layer(self.log.clone(), config).delivering(outbox))
+        Self::start(self.layer(self.log.clone(), config, profile()).delivering(outbox))
     }
 
-    fn layer(&self, log: SharedLog, config: SpeedConfig) -> SpeedLayer {
+    /// The same as [`Self::run_with`] for a stream of another profile.
+    pub fn run_of(&self, profile: StreamProfile, config: SpeedConfig) -> Run {
+        Self::start(self.layer(self.log.clone(), config, profile))
+    }
+
+    fn layer(&self, log: SharedLog, config: SpeedConfig, profile: StreamProfile) -> SpeedLayer {
         let batch: Arc<dyn BatchViews> = self.views.clone();
         let doors = Doors::new(log, self.away_lake.clone(), self.faulty.clone(), batch.clone());
         let pins = Arc::new(PromotedModels(batch));
-        SpeedLayer::over(doors, pins, Arc::new(SystemClock), vec![profile()], config)
+        SpeedLayer::over(doors, pins, Arc::new(SystemClock), vec![profile], config)
     }
 
     fn start(layer: SpeedLayer) -> Run {

@@ -147,26 +147,37 @@ impl SpeedViews for FaultyViews {
     }
 }
 
+/// Which segments a lake refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refuses {
+    /// None.
+    Nothing,
+    /// Those of profiles with so many measures, as a table whose columns have other types.
+    Measures(usize),
+    /// All, as a disk that is full.
+    Everything,
+}
+
 /// A lake that can be away, refuse to be written, or not answer.
 #[derive(Debug)]
 pub struct AwayLake {
     inner: Arc<dyn SegmentLake>,
     away: AtomicBool,
-    read_only: AtomicBool,
+    refuses: Mutex<Refuses>,
     gate: Gate,
 }
 
 impl AwayLake {
     pub fn new(inner: Arc<dyn SegmentLake>) -> Self {
-        Self { inner, away: AtomicBool::new(false), read_only: AtomicBool::new(false), gate: Gate::new() }
+        Self { inner, away: AtomicBool::new(false), refuses: Mutex::new(Refuses::Nothing), gate: Gate::new() }
     }
 
     pub fn hang(&self, hang: bool) {
         self.gate.open.send_replace(!hang);
     }
 
-    pub fn refuse_segments(&self, refuse: bool) {
-        self.read_only.store(refuse, Ordering::SeqCst);
+    pub fn refuse(&self, segments: Refuses) {
+        *self.refuses.lock().unwrap() = segments;
     }
 
     /// Calls that wait for an answer.
@@ -200,7 +211,8 @@ impl SegmentLake for AwayLake {
         segments: &[Segment<ReadingColumns>],
     ) -> Result<CommitOutcome, LakeError> {
         let lake = self.there().await?;
-        if self.read_only.load(Ordering::SeqCst) {
+        let refuses = *self.refuses.lock().unwrap();
+        if refuses == Refuses::Everything || refuses == Refuses::Measures(profile.measures.len()) {
             return Err(LakeError::Refused { reason: "the bucket is read-only".to_owned() });
         }
         lake.append_readings(profile, base, segments).await

@@ -13,6 +13,7 @@ mod members;
 mod outbox;
 mod positions;
 mod races;
+mod refusals;
 mod running;
 mod stream;
 mod truth;

@@ -124,31 +124,6 @@ async fn a_stop_does_not_wait_for_a_lake_that_is_away() {
 }
 
 #[tokio::test]
-async fn a_lake_that_refuses_segments_stops_the_partitions_with_the_reason_until_it_takes_them() {
-    let bench = Bench::new(2).await;
-    bench.away_lake.refuse_segments(true);
-    let run = bench.run();
-    bench.produce(60).await;
-    let is_refused = |problem: &String| {
-        problem.contains("is stopped") && problem.contains("the lake refused: the bucket is read-only")
-    };
-    wait_until("both partitions say why they are stopped", async || {
-        run.layer.status().problems().iter().filter(|problem| is_refused(problem)).count() == 2
-    })
-    .await;
-    wait_until("an operator may move them", async || bench.owners().await == 0).await;
-    run.stop().await;
-    assert_eq!(bench.closed().await, 0);
-
-    bench.away_lake.refuse_segments(false);
-    let run = bench.run();
-    wait_until("the lake holds 60 messages", async || bench.closed().await == 60).await;
-    assert_eq!(run.layer.status().problems(), Vec::<String>::new());
-    run.stop().await;
-    bench.assert_lake_holds(60);
-}
-
-#[tokio::test]
 async fn a_log_that_goes_away_is_waited_for() {
     let bench = Bench::new(1).await;
     bench.produce(20).await;

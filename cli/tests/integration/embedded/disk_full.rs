@@ -1,10 +1,7 @@
-//! A disk that is full for a while, with log, lake and views on it: a small tmpfs, which only root may mount.
+//! A disk that is full for a while, with log, lake and views on it.
 
 use std::{
     fs,
-    io::{self, Write},
-    path::{Path, PathBuf},
-    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -14,6 +11,7 @@ use std::{
 use super::{
     ended::ends_well,
     sender::{Ledger, send},
+    small_disk::SmallDisk,
     up,
 };
 use crate::{
@@ -21,53 +19,13 @@ use crate::{
     rounds::rounds,
 };
 
-const DISK_BYTES: &str = "size=64m";
-
-/// A mounted tmpfs; unmounted when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None` where that is not allowed.
-    fn mount(folder: &Path) -> Option<Self> {
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", DISK_BYTES, "tmpfs"]).arg(folder).output();
-        mounted.is_ok_and(|output| output.status.success()).then(|| Self(folder.to_owned()))
-    }
-
-    /// Writes until nothing more fits; removing the file makes room again.
-    fn fill(&self) -> PathBuf {
-        let path = self.0.join("ballast");
-        let mut file = fs::File::create(&path).unwrap();
-        for block_bytes in [64 << 10, 4 << 10] {
-            let block = vec![0; block_bytes];
-            let full = loop {
-                if let Err(error) = file.write_all(&block) {
-                    break error;
-                }
-            };
-            assert_eq!(full.kind(), io::ErrorKind::StorageFull);
-        }
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a file that is open yet must not keep the mount for good.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_readings_and_loses_none_that_it_took() {
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");
     fs::create_dir(&disk).unwrap();
-    let Some(disk) = SmallDisk::mount(&disk) else {
-        // Past the harness, which hides what passing tests print.
-        writeln!(io::stderr(), "SKIPPED a_full_disk_...: mounting a tmpfs takes root").unwrap();
-        return;
-    };
-    let data = disk.0.join("data");
+    let Some(disk) = SmallDisk::mount(&disk, "a_full_disk_...") else { return };
+    let data = disk.path().join("data");
     let (url, ledger, enough) =
         (Arc::new(Mutex::new(String::new())), Ledger::default(), Arc::new(AtomicBool::new(false)));
     let process = tokio::task::block_in_place(|| Running::start(&mut up(&data)));

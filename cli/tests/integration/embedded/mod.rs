@@ -4,7 +4,9 @@
 mod disk_full;
 mod ended;
 mod kill;
+mod lake_disk;
 mod sender;
+mod small_disk;
 
 use std::{path::Path, process::Command};
 
