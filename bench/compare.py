@@ -9,107 +9,40 @@ import json
 import os
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from batch import TILES, BatchBench
+from measuring import HERE, in_turn, peer, report, run
+
+ALL = ["ingest", "rollup", "growth", "households", "train", "speed", "up"]
 
 
-def run(command, env=None, cwd=None):
-    """One process: its output, and what the operating system says of it."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env, cwd=cwd)
-    output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - start
-    if process.returncode != 0:
-        sys.exit(f"compare: {' '.join(map(str, command))} ended with {process.returncode}:\n{output[-2000:]}")
-    figures = {"wall_s": wall, "cpu_s": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss / 1024}
-    return output, figures
-
-
-def peer(script, *args, env=None):
-    output, figures = run([sys.executable, HERE / "peers" / script, *map(str, args)], env=env)
-    for line in output.splitlines():
-        if line.startswith("RESULT "):
-            figures.update({k: v for k, v in json.loads(line[7:]).items() if isinstance(v, (int, float))})
-    return figures
-
-
-def report(title, runs, keys):
-    print(f"\n### {title}\n\n| | n | " + " | ".join(keys) + " |\n|---|--:|" + "---|" * len(keys))
-    for name, rows in runs.items():
-        cells = []
-        for key in keys:
-            values = [row[key] for row in rows if key in row]
-            digits = 0 if values and min(values) >= 100 else 4 if values and max(values) < 0.1 else 3
-            cells.append(f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})" if values else "-")
-        print(f"| {name} | {len(rows)} | " + " | ".join(cells) + " |", flush=True)
-
-
-def in_turn(contestants, counted, warmup=1):
-    runs = {name: [] for name in contestants}
-    for round_number in range(warmup + counted):
-        for name, once in contestants.items():
-            figures = once()
-            if round_number >= warmup:
-                runs[name].append(figures)
-    return runs
-
-
-class Bench:
-    def __init__(self, args):
-        self.binary, self.work, self.runs = str(Path(args.binary).resolve()), Path(args.work), args.runs
-        self.h1 = self.work / "uci_h1.csv"
-        self.x8 = self.work / "uci_x8.csv"
-        subprocess.run([sys.executable, HERE / "peers/tile.py", args.source, self.h1, "1"], check=True)
-        subprocess.run([sys.executable, HERE / "peers/tile.py", args.source, self.x8, "8"], check=True)
-
-    def kilowatch(self, data, *args):
-        output, figures = run([self.binary, "--data-dir", str(data), "--json", *args])
-        answer = json.loads(output)
-        figures["answer"] = answer
-        return figures
-
+class Bench(BatchBench):
     def ingest(self):
-        data = self.work / "lake-x8"
+        data, x8 = self.work / "lake-x8", self.tiled(8)
 
         def ours():
             shutil.rmtree(data, ignore_errors=True)
-            figures = self.kilowatch(data, "batch", "ingest", str(self.x8))
+            figures = self.kilowatch(data, "batch", "ingest", x8)
             figures["out_mb"] = sum(f.stat().st_size for f in data.glob("lake/household/readings/**/*.parquet")) / 1e6
             return figures
 
         parquet = {name: self.work / f"{name}.parquet" for name in ("duckdb", "polars")}
         runs = in_turn({
             "kilowatch, as a Delta commit": ours,
-            "DuckDB": lambda: peer("ingest.py", "duckdb", "ingest", self.x8, parquet["duckdb"]),
-            "Polars": lambda: peer("ingest.py", "polars", "ingest", self.x8, parquet["polars"]),
+            "DuckDB": lambda: peer("ingest.py", "duckdb", "ingest", x8, parquet["duckdb"]),
+            "Polars": lambda: peer("ingest.py", "polars", "ingest", x8, parquet["polars"]),
         }, self.runs)
-        report(f"UCI CSV ({self.x8.stat().st_size / 1e6:.0f} MB) to typed zstd Parquet", runs, ["wall_s", "op_s", "cpu_s", "peak_mb", "out_mb"])
-
-        def rollup():
-            figures = self.kilowatch(data, "batch", "rollup", "--full")
-            answer = figures["answer"]
-            figures |= {"op_s": answer["query_seconds"], "publish_s": answer["publish_seconds"]}
-            return figures
-
-        runs = in_turn({
-            "kilowatch, seven measures": rollup,
-            "DuckDB, one measure": lambda: peer("ingest.py", "duckdb", "hourly", parquet["duckdb"], self.work / "duckdb-hourly.parquet"),
-            "Polars, one measure": lambda: peer("ingest.py", "polars", "hourly", parquet["polars"], self.work / "polars-hourly.parquet"),
-        }, self.runs)
-        report("Hourly roll-up of it", runs, ["wall_s", "op_s", "publish_s", "peak_mb"])
+        report(f"UCI CSV ({x8.stat().st_size / 1e6:.0f} MB) to typed zstd Parquet", runs, ["wall_s", "op_s", "cpu_s", "peak_mb", "out_mb"])
 
     def train(self):
-        data = self.work / "lake-h1"
-        self.kilowatch(data, "batch", "ingest", str(self.h1))
+        data, h1 = self.work / "lake-h1", self.tiled(1)
+        self.kilowatch(data, "batch", "ingest", h1)
         env = os.environ | {"OUT": str(self.work), "MAX_FEATURES": "3"}
-        run([sys.executable, HERE / "peers/forest_prep.py", self.h1, "h1"], env=env)
+        run([sys.executable, HERE / "peers/forest_prep.py", h1, "h1"], env=env)
         seeds = iter(range(1, 1000))
 
         def ours():
@@ -177,10 +110,13 @@ def main():
     parser.add_argument("--source", required=True, help="UCI file, plain or gzip")
     parser.add_argument("--work", required=True, help="scratch folder")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("what", nargs="*", choices=[[], "ingest", "train", "speed", "up"])
+    parser.add_argument("--tiles", type=lambda text: [int(part) for part in text.split(",")], default=list(TILES),
+                        help="how often the half year is tiled for `growth`")
+    parser.add_argument("--households", type=int, default=1000, help="households of `households`")
+    parser.add_argument("what", nargs="*", choices=[[], *ALL])
     args = parser.parse_args()
     bench = Bench(args)
-    for name in args.what or ["ingest", "train", "speed", "up"]:
+    for name in args.what or ALL:
         getattr(bench, name)()
 
 

@@ -5,8 +5,10 @@
 //! [`diff`] says what differs between two versions of the lake.
 //! [`jobs::compact`] keeps the lake's data files few and so all that reads them fast, [`jobs::vacuum`] deletes what nobody
 //! needs any more.
+//! [`benchmark`] measures the engine beside others that are installed.
 //! lake -[`features`]-> rows -[`training`]-> a model -[`jobs::forecast`]-> views. [`schedule`] runs the jobs by the clock.
 
+pub mod benchmark;
 pub mod compaction;
 pub mod deps;
 pub mod diff;

@@ -16,8 +16,20 @@ export function wallClock(instant, offsetMinutes) {
   return new Date(Date.parse(instant) + offsetMinutes * 60_000).toISOString().slice(0, 19);
 }
 
-/** Draws, or redraws in place. */
-export function draw(element, traces, { unit, shapes = [], annotations = [], fromZero = true }) {
+const CATEGORY_AXIS = { type: "category" };
+
+const TIME_AXIS = {
+  type: "date",
+  hoverformat: "%a %-d %b, %H:%M",
+  tickformatstops: [
+    { dtickrange: [null, 86_399_999], value: "%H:%M\n%a %-d %b" },
+    { dtickrange: [86_400_000, null], value: "%a\n%-d %b" },
+  ],
+};
+
+/** Draws, or redraws in place: over time, or over categories. */
+export function draw(element, traces, options) {
+  const { unit, shapes = [], annotations = [], fromZero = true, categories = false, height = 300 } = options;
   const text = token("muted");
   const axis = {
     color: text,
@@ -29,7 +41,9 @@ export function draw(element, traces, { unit, shapes = [], annotations = [], fro
   };
   const layout = {
     autosize: true,
-    height: 300,
+    height,
+    bargap: 0.32,
+    bargroupgap: 0.06,
     margin: { t: 16, r: 12, b: 44, l: 52 },
     paper_bgcolor: "transparent",
     plot_bgcolor: "transparent",
@@ -41,10 +55,7 @@ export function draw(element, traces, { unit, shapes = [], annotations = [], fro
       bordercolor: token("line"),
       font: { family: token("font"), size: 13, color: token("text") },
     },
-    xaxis: { ...axis, type: "date", showgrid: false, ticks: "outside", ticklen: 6, tickcolor: "transparent", hoverformat: "%a %-d %b, %H:%M", tickformatstops: [
-      { dtickrange: [null, 86_399_999], value: "%H:%M\n%a %-d %b" },
-      { dtickrange: [86_400_000, null], value: "%a\n%-d %b" },
-    ] },
+    xaxis: { ...axis, showgrid: false, ticks: "outside", ticklen: 6, tickcolor: "transparent", ...(categories ? CATEGORY_AXIS : TIME_AXIS) },
     yaxis: { ...axis, ticksuffix: ` ${unit}`, rangemode: fromZero ? "tozero" : "normal", nticks: 6 },
     shapes,
     annotations: annotations.map((note) => ({

@@ -6,6 +6,7 @@
 //! [`forecast`]s. Nothing in here knows an HTTP route, a job or a consumer loop.
 
 pub mod anomaly;
+pub mod benchmark;
 pub mod checkpoint;
 pub mod clock;
 pub mod dead_letter;

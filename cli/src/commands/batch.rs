@@ -28,7 +28,10 @@ use kilowatch_shared::{
     stream::StreamProfile,
 };
 
-use super::explained::{self, ExplainedRollup};
+use super::{
+    benchmark::{self, BenchmarkArgs},
+    explained::{self, ExplainedRollup},
+};
 use crate::{arguments, context::Context, ops::Ops, output, progress::FileBar, shutdown, stores::Stores};
 
 /// Subcommands of `batch`.
@@ -50,6 +53,8 @@ pub enum BatchCommand {
     Schedule(StreamArgs),
     /// Replays the lake and compares it with the views; exit code 1 on a difference.
     Verify(VerifyArgs),
+    /// Measures this engine beside DuckDB, Polars and Spark, as far as they are installed, and keeps the figures.
+    Benchmark(BenchmarkArgs),
 }
 
 /// Which stream.
@@ -308,6 +313,7 @@ impl BatchCommand {
                 output::answer(context.json, &report, describe_verification)?;
                 Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
+            Self::Benchmark(args) => benchmark::run(args, context).await,
         }
     }
 }

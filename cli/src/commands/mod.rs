@@ -1,6 +1,7 @@
 //! One file a subcommand; each parses its arguments, calls its layer and prints the answer.
 
 mod batch;
+mod benchmark;
 mod config;
 mod dead_letters;
 mod drain;

@@ -1,6 +1,7 @@
 //! The binary as a user runs it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests may fail loudly")]
 
+mod benchmark;
 mod commands;
 mod dead_letters;
 mod duplicates;

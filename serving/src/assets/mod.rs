@@ -38,9 +38,11 @@ macro_rules! files {
     };
 }
 
-static FILES: [File; 8] = files![
+static FILES: [File; 10] = files![
     "app.css" as "text/css; charset=utf-8",
     "api.js" as JAVASCRIPT,
+    "benchmark_chart.js" as JAVASCRIPT,
+    "benchmarks.js" as JAVASCRIPT,
     "chart.js" as JAVASCRIPT,
     "dashboard.js" as JAVASCRIPT,
     "forecast_chart.js" as JAVASCRIPT,

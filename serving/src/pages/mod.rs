@@ -3,6 +3,7 @@
 //! and keep an open page fresh.
 
 mod anomalies;
+mod benchmarks;
 mod chrome;
 mod dashboard;
 mod error;
@@ -32,7 +33,8 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
                 .route(read().to(predict::show_form))
                 .route(web::post().to(predict::submit_form)),
         )
-        .service(resource("/system", READ).route(read().to(system::show_system)));
+        .service(resource("/system", READ).route(read().to(system::show_system)))
+        .service(resource("/benchmarks", READ).route(read().to(benchmarks::show_benchmarks)));
 }
 
 fn render(page: &impl Template) -> Result<HttpResponse, ApiError> {

@@ -2,6 +2,7 @@
 //! to bodies, which are the contract of `docs/API.md`.
 
 pub(crate) mod anomalies;
+pub(crate) mod benchmarks;
 pub(crate) mod counts;
 pub(crate) mod dead_letters;
 pub(crate) mod devices;
@@ -45,6 +46,7 @@ pub(crate) fn configure(service: &mut ServiceConfig) {
         .service(resource("/api/streams", READ).route(read().to(streams::list_streams)))
         .service(resource("/api/dead_letters", READ).route(read().to(dead_letters::list_dead_letters)))
         .service(resource("/api/jobs", READ).route(read().to(jobs::list_jobs)))
+        .service(resource("/api/benchmarks", READ).route(read().to(benchmarks::list_benchmarks)))
         .service(resource("/api/readings", "POST").route(web::post().to(readings::append_readings)))
         .service(resource("/api/reload_model", "POST").route(web::post().to(models::reload_model)))
         .service(resource("/reload_model", READ).route(read().to(models::reload_model)))

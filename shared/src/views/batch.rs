@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{Lease, ViewsError};
 use crate::{
     anomaly::Anomaly,
+    benchmark::Benchmark,
     checkpoint::{Boundary, Cut, OwnerToken},
     forecast::ForecastVintage,
     job::JobRun,
@@ -19,6 +20,9 @@ use crate::{
 /// Runs of one job of a stream that the history keeps: three years of a nightly job, and the last sixteen hours of one
 /// that runs every minute, whose older runs nobody asks for.
 pub const KEPT_JOB_RUNS: u32 = 1000;
+
+/// Benchmarks that the views keep: two years of a weekly one, some kilobytes each.
+pub const KEPT_BENCHMARKS: u32 = 100;
 
 /// Rows that were staged for one publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -131,6 +135,9 @@ pub trait BatchViews: std::fmt::Debug + Send + Sync {
 
     /// Keeps what a verification found in the place of its stream's one before.
     async fn keep_verification(&self, verification: &Verification) -> Result<(), ViewsError>;
+
+    /// Adds a benchmark to the history, which keeps the newest [`KEPT_BENCHMARKS`].
+    async fn add_benchmark(&self, benchmark: &Benchmark) -> Result<(), ViewsError>;
 
     /// When the newest run of a job that did not fail began; `None` if the history has none.
     async fn last_job_start(&self, stream: &StreamName, job: &str) -> Result<Option<DateTime<Utc>>, ViewsError>;

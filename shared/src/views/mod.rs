@@ -21,7 +21,7 @@ mod translate;
 
 use std::sync::Arc;
 
-pub use batch::{BatchViews, KEPT_JOB_RUNS, Publication, PublishOutcome, ReplacedWindows, StageId};
+pub use batch::{BatchViews, KEPT_BENCHMARKS, KEPT_JOB_RUNS, Publication, PublishOutcome, ReplacedWindows, StageId};
 pub use error::ViewsError;
 pub use lease::Lease;
 pub use open::open;

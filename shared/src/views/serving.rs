@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ViewsError;
 use crate::{
     anomaly::{Anomaly, Severity},
+    benchmark::{BenchmarkId, KeptBenchmark},
     checkpoint::Boundary,
     dead_letter::DeadLetter,
     forecast::ForecastVintage,
@@ -239,4 +240,10 @@ pub trait ServingViews: std::fmt::Debug + Send + Sync {
 
     /// What the last verification of each stream found, by stream.
     async fn verifications(&self) -> Result<Vec<Verification>, ViewsError>;
+
+    /// Benchmarks, newest first, at most `limit`, those kept before `after` if it is given.
+    async fn list_benchmarks(&self, after: Option<BenchmarkId>, limit: u32) -> Result<Vec<KeptBenchmark>, ViewsError>;
+
+    /// One of them.
+    async fn benchmark(&self, id: BenchmarkId) -> Result<Option<KeptBenchmark>, ViewsError>;
 }

@@ -1,6 +1,7 @@
 //! The JSON routes, one module a path of the URL tree.
 
 mod anomalies;
+mod benchmarks;
 mod counts;
 mod dead_letters;
 mod devices;

@@ -24,7 +24,7 @@ pub fn assert_well_formed(html: &str) {
     }
     assert!(open.is_empty(), "not closed: {open:?}");
     for reference in ["aria-labelledby=\"", "aria-describedby=\"", "for=\""] {
-        for wanted in html.split(reference).skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        for wanted in html.split(reference).skip(1).flat_map(|rest| rest.split('"').next().unwrap().split(' ')) {
             assert!(ids.contains(&wanted), "{reference}{wanted}\" points nowhere");
         }
     }

@@ -2,6 +2,7 @@
 
 mod anomalies;
 mod assets;
+mod benchmarks;
 mod dashboard;
 mod html;
 mod predict;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
     anomaly::{Anomaly, AnomalyOrigin, Explanation, Opinion, OpinionState, Severity, Verdict},
+    benchmark::{Benchmark, BenchmarkTask, EngineFound, Figures, Machine, Measurement, MeasurementResult, Spread},
     checkpoint::{Boundary, Cut, OffsetSpan, OwnerToken, Pins, SourcePartition},
     dead_letter::DeadLetter,
     forecast::{ForecastPoint, ForecastVintage},
@@ -280,5 +281,58 @@ impl World {
             message: message.to_owned(),
         };
         self.views.add_job_run(&run).await.unwrap();
+    }
+
+    /// A benchmark of 100 and 200 MB beside a DuckDB that fails at the larger roll-up.
+    pub async fn with_a_benchmark(&self, seed: u64) {
+        let found = |engine: &str, version: Option<&str>| EngineFound {
+            engine: engine.to_owned(),
+            version: version.map(str::to_owned),
+            absence: version.is_none().then(|| "not installed".to_owned()),
+        };
+        let measurement = |task, engine: &str, megabytes: u64, secs: f64| {
+            let spread = |median: f64| Spread { min: median * 0.9, median, max: median * 1.1 };
+            let figures = Figures {
+                wall_secs: spread(secs),
+                cpu_secs: spread(secs * 1.5),
+                peak_bytes: spread(228e6),
+                engine_secs: (engine == "kilowatch").then(|| spread(secs * 0.9)),
+            };
+            Measurement {
+                task,
+                engine: engine.to_owned(),
+                input_bytes: megabytes * 1_000_000,
+                input_rows: megabytes * 16_000,
+                result: MeasurementResult::Measured(figures),
+            }
+        };
+        let mut measurements = vec![
+            measurement(BenchmarkTask::Ingest, "kilowatch", 100, 0.6),
+            measurement(BenchmarkTask::Ingest, "DuckDB", 100, 0.75),
+            measurement(BenchmarkTask::Ingest, "kilowatch", 200, 1.25),
+            measurement(BenchmarkTask::Ingest, "DuckDB", 200, 1.5),
+            measurement(BenchmarkTask::Rollup, "kilowatch", 200, 3.0),
+            measurement(BenchmarkTask::Rollup, "DuckDB", 200, 0.25),
+        ];
+        measurements[5].result = MeasurementResult::Failed("out of <memory>".to_owned());
+        let benchmark = Benchmark {
+            started_at: at("2007-03-10T12:00:00Z"),
+            finished_at: at("2007-03-10T12:04:00Z"),
+            machine: Machine {
+                cpu: "AMD EPYC".to_owned(),
+                cores: 2,
+                memory_bytes: 24 << 30,
+                os: "Debian GNU/Linux 12, kernel 6.1.0".to_owned(),
+            },
+            rounds: 3,
+            seed,
+            engines: vec![
+                found("kilowatch", Some("0.1.0 (1013c04)")),
+                found("DuckDB", Some("2.0.0")),
+                found("Polars", None),
+            ],
+            measurements,
+        };
+        self.views.add_benchmark(&benchmark).await.unwrap();
     }
 }

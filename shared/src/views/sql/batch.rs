@@ -4,11 +4,12 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Database, SqlViews, anomalies, dead_letters, forecasts, job_runs, models, partitions, publication, rollups,
-    schedule, verifications,
+    Database, SqlViews, anomalies, benchmarks, dead_letters, forecasts, job_runs, models, partitions, publication,
+    rollups, schedule, verifications,
 };
 use crate::{
     anomaly::Anomaly,
+    benchmark::Benchmark,
     checkpoint::{Boundary, Cut, OwnerToken},
     forecast::ForecastVintage,
     job::JobRun,
@@ -141,6 +142,12 @@ impl<D: Database> BatchViews for SqlViews<D> {
     async fn keep_verification(&self, verification: &Verification) -> Result<(), ViewsError> {
         let mut session = self.database.write().await?;
         verifications::keep(session.as_mut(), verification).await?;
+        session.commit().await
+    }
+
+    async fn add_benchmark(&self, benchmark: &Benchmark) -> Result<(), ViewsError> {
+        let mut session = self.database.write().await?;
+        benchmarks::add(session.as_mut(), benchmark).await?;
         session.commit().await
     }
 

@@ -7,6 +7,7 @@
 
 mod anomalies;
 mod batch;
+mod benchmarks;
 mod dead_letters;
 mod devices;
 mod forecasts;

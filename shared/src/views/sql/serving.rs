@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Database, SqlViews, Statement, anomalies, dead_letters, devices, forecasts, job_runs, model_swaps, models,
-    partitions, publication, rollups, verifications,
+    Database, SqlViews, Statement, anomalies, benchmarks, dead_letters, devices, forecasts, job_runs, model_swaps,
+    models, partitions, publication, rollups, verifications,
 };
 use crate::{
+    benchmark::{BenchmarkId, KeptBenchmark},
     dead_letter::DeadLetter,
     forecast::ForecastVintage,
     job::JobRun,
@@ -148,5 +149,14 @@ impl<D: Database> ServingViews for SqlViews<D> {
     async fn verifications(&self) -> Result<Vec<Verification>, ViewsError> {
         let rows = self.database.fetch(verifications::all()).await?;
         rows.iter().map(verifications::verification_of).collect()
+    }
+    async fn list_benchmarks(&self, after: Option<BenchmarkId>, limit: u32) -> Result<Vec<KeptBenchmark>, ViewsError> {
+        let rows = self.database.fetch(benchmarks::page(after, limit)).await?;
+        rows.iter().map(benchmarks::benchmark_of).collect()
+    }
+
+    async fn benchmark(&self, id: BenchmarkId) -> Result<Option<KeptBenchmark>, ViewsError> {
+        let row = self.database.fetch_optional(benchmarks::one(id)).await?;
+        row.as_ref().map(benchmarks::benchmark_of).transpose()
     }
 }

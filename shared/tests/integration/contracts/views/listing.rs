@@ -2,11 +2,12 @@
 
 use kilowatch_shared::{
     anomaly::{Anomaly, AnomalyOrigin, Severity},
+    benchmark::{Benchmark, BenchmarkTask, EngineFound, Figures, Machine, Measurement, MeasurementResult, Spread},
     job::{JobRun, JobStatus},
     model::ModelId,
     position::StreamName,
     verification::Verification,
-    views::{AnomalyFilter, Effects, KEPT_JOB_RUNS},
+    views::{AnomalyFilter, Effects, KEPT_BENCHMARKS, KEPT_JOB_RUNS},
 };
 
 use super::subject::{Subject, anomaly, dead_letter, device, hour, household, partition};
@@ -171,6 +172,62 @@ pub async fn the_last_verification_of_each_stream_is_kept(subject: &Subject) {
     }
     let kept = subject.views.verifications().await.unwrap();
     assert_eq!(kept, [found("grid", 2, 1), found("household", 3, 5)]);
+}
+
+fn benchmark(seed: u64) -> Benchmark {
+    let spread = Spread { min: 0.1, median: 1.0 / 3.0, max: 0.7 };
+    let figures = Figures { wall_secs: spread, cpu_secs: spread, peak_bytes: spread, engine_secs: None };
+    let measurement = |engine: &str, result| Measurement {
+        task: BenchmarkTask::Ingest,
+        engine: engine.to_owned(),
+        input_bytes: 50_000_000,
+        input_rows: 800_000,
+        result,
+    };
+    Benchmark {
+        started_at: hour(1),
+        finished_at: hour(2),
+        machine: Machine { cpu: "a \"fast\" one".to_owned(), cores: 2, memory_bytes: 1 << 34, os: "Linux".to_owned() },
+        rounds: 3,
+        seed,
+        engines: vec![EngineFound {
+            engine: "Spark".to_owned(),
+            version: None,
+            absence: Some("not installed".to_owned()),
+        }],
+        measurements: vec![
+            measurement("kilowatch", MeasurementResult::Measured(figures)),
+            measurement("DuckDB", MeasurementResult::Failed("out of memory".to_owned())),
+        ],
+    }
+}
+
+pub async fn benchmarks_come_newest_first_page_by_page_and_whole(subject: &Subject) {
+    assert_eq!(subject.views.list_benchmarks(None, 10).await.unwrap(), []);
+    for seed in 1..=5 {
+        subject.views.add_benchmark(&benchmark(seed)).await.unwrap();
+    }
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = subject.views.list_benchmarks(after, 2).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        found.extend(page);
+    }
+    let seeds: Vec<u64> = found.iter().map(|kept| kept.benchmark.seed).collect();
+    assert_eq!(seeds, [5, 4, 3, 2, 1]);
+    assert_eq!(found[0].benchmark, benchmark(5));
+    assert_eq!(subject.views.benchmark(found[3].id).await.unwrap().as_ref(), Some(&found[3]));
+}
+
+pub async fn the_newest_benchmarks_are_kept(subject: &Subject) {
+    let added = u64::from(KEPT_BENCHMARKS) + 3;
+    for seed in 1..=added {
+        subject.views.add_benchmark(&benchmark(seed)).await.unwrap();
+    }
+    let kept = subject.views.list_benchmarks(None, 2 * KEPT_BENCHMARKS).await.unwrap();
+    assert_eq!(kept.len(), KEPT_BENCHMARKS as usize);
+    assert_eq!(kept.last().map(|oldest| oldest.benchmark.seed), Some(4));
 }
 
 pub async fn views_that_are_there_answer(subject: &Subject) {

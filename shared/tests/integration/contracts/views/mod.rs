@@ -97,6 +97,8 @@ macro_rules! contract_of {
             listing::job_runs_come_newest_first,
             listing::the_history_keeps_the_newest_runs_of_each_job,
             listing::the_last_verification_of_each_stream_is_kept,
+            listing::benchmarks_come_newest_first_page_by_page_and_whole,
+            listing::the_newest_benchmarks_are_kept,
             listing::views_that_are_there_answer,
             models::a_model_comes_back_as_it_was_added,
             models::nothing_serves_before_a_promotion,
