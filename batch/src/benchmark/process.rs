@@ -176,7 +176,7 @@ mod tests {
         let mut command = shell("echo $$; exec sleep 600");
         let waiting = run(&mut command, folder.path(), LONG, &stop);
         let cancelling = async {
-            while std::fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n')) == false {
+            while !std::fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n')) {
                 tokio::time::sleep(ASKED_EVERY).await;
             }
             stop.cancel();
