@@ -1,8 +1,8 @@
 //! `batch benchmark`: this engine beside those that are installed, whole process against whole process.
 //!
-//! [`data`] has a simulated household written and cuts a file of each size from it; [`engine`] says which engines there
-//! are and what each is called with, [`process`] runs one and asks the operating system what it took, [`output`] checks
-//! that it did the work; [`run`] lets them take turns, A B C A B C, so that what else the machine does meets all of them.
+//! `data` has a simulated household written and cuts a file of each size from it; `engine` says which engines there
+//! are and what each is called with, `process` runs one and asks the operating system what it took, `output` checks
+//! that it did the work; `run` lets them take turns, A B C A B C, so that what else the machine does meets all of them.
 //! Nothing of it runs inside this process: our own engine is the same binary, started anew for each task.
 
 mod data;
