@@ -1,5 +1,7 @@
 //! Ctrl-C and SIGTERM become one token, or the end of a wait.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -26,14 +28,21 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
     Ok(token)
 }
 
-/// Waits for the first Ctrl-C or SIGTERM; from the call on neither of them ends the process by itself.
+/// A token that is cancelled by the first Ctrl-C or SIGTERM, for a command that only reads. It has this long to clean up;
+/// then the process ends, for a write that nobody takes away keeps its thread for good.
 ///
 /// # Errors
 /// Signals cannot be handled here.
-pub fn interrupted() -> std::io::Result<impl Future<Output = ()>> {
+pub fn interrupted(grace: Duration) -> std::io::Result<CancellationToken> {
+    let token = CancellationToken::new();
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
+    let cancelled = token.clone();
+    tokio::spawn(async move {
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-    })
+        cancelled.cancel();
+        tokio::time::sleep(grace).await;
+        std::process::exit(1);
+    });
+    Ok(token)
 }

@@ -9,7 +9,6 @@ use kilowatch_shared::lake::{delta::DeltaLake, schema::instant_type};
 use super::{
     Buckets, Versions,
     rows::next,
-    session_over,
     shape::{schema_of, shaped},
 };
 use crate::{
@@ -53,7 +52,7 @@ pub async fn changed_hours<E: From<BatchError>>(
         fields.filter(|field| *field.data_type() == DataType::Float64).map(|field| field.name().as_str()).collect();
     let mut hours = 0;
     for bucket in buckets {
-        let session = session_over(lake.store(), &versions.files_of(*bucket)).map_err(BatchError::from)?;
+        let session = versions.session(lake.store(), &versions.files_of(*bucket)).map_err(BatchError::from)?;
         for measure in &measures {
             let query = fill(include_str!("hours.sql"), &[Names { word: "measure", names: &[measure] }]);
             let mut batches = session.stream(&query).await.map_err(BatchError::from)?;

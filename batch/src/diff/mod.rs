@@ -8,13 +8,16 @@ mod hours;
 mod rows;
 mod shape;
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use chrono::NaiveDate;
 use kilowatch_shared::lake::{
     LakeError,
     delta::TableFiles,
-    session::{LakeSession, SessionLimits, SessionTable, lake_session},
+    session::{Engine, LakeSession, SessionLimits, SessionTable, lake_session},
     store::LakeStore,
 };
 use object_store::path::Path;
@@ -30,6 +33,8 @@ pub type Buckets = BTreeSet<Option<NaiveDate>>;
 pub struct Versions {
     earlier: TableFiles,
     later: TableFiles,
+    limits: SessionLimits,
+    engine: Option<Arc<Engine>>,
 }
 
 impl Versions {
@@ -39,7 +44,20 @@ impl Versions {
         let columns = |table: &TableFiles| table.schema.fields().len();
         let widest = if columns(&earlier) > columns(&later) { &earlier } else { &later };
         let schema = widest.schema.clone();
-        Self { earlier: TableFiles { schema: schema.clone(), ..earlier }, later: TableFiles { schema, ..later } }
+        Self {
+            earlier: TableFiles { schema: schema.clone(), ..earlier },
+            later: TableFiles { schema, ..later },
+            limits: SessionLimits::default(),
+            engine: None,
+        }
+    }
+
+    /// Compares them on threads of their own and within this memory, for somebody who waits and may stop waiting.
+    #[must_use]
+    pub fn on(mut self, engine: Arc<Engine>, memory_bytes: usize) -> Self {
+        self.limits.memory_bytes = memory_bytes;
+        self.engine = Some(engine);
+        self
     }
 
     /// Buckets in which the versions do not have the same files.
@@ -67,13 +85,17 @@ impl Versions {
         let of_bucket = |table: &TableFiles| table.only(|file| file.bucket == bucket);
         (of_bucket(&self.earlier), of_bucket(&self.later))
     }
+
+    fn session(
+        &self,
+        store: &LakeStore,
+        (earlier, later): &(TableFiles, TableFiles),
+    ) -> Result<LakeSession, LakeError> {
+        let tables = [SessionTable { name: "earlier", files: earlier }, SessionTable { name: "later", files: later }];
+        Ok(lake_session(store, &tables, &self.limits)?.on(self.engine.clone()))
+    }
 }
 
 fn paths(table: &TableFiles) -> HashSet<&Path> {
     table.files.iter().map(|file| &file.path).collect()
-}
-
-fn session_over(store: &LakeStore, (earlier, later): &(TableFiles, TableFiles)) -> Result<LakeSession, LakeError> {
-    let tables = [SessionTable { name: "earlier", files: earlier }, SessionTable { name: "later", files: later }];
-    lake_session(store, &tables, &SessionLimits::default())
 }

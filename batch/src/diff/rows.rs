@@ -10,7 +10,7 @@ use kilowatch_shared::lake::{delta::DeltaLake, schema::instant_type, session::st
 use serde::Serialize;
 
 use super::{
-    Buckets, Versions, session_over,
+    Buckets, Versions,
     shape::{schema_of, shaped},
 };
 use crate::{
@@ -81,7 +81,7 @@ pub async fn changed_rows<E: From<BatchError>>(
     let (schema, query) = (rows_schema(versions), query_over(versions));
     let (mut rows, mut buckets) = (ChangedRows::default(), Buckets::new());
     for bucket in versions.differing_buckets() {
-        let session = session_over(lake.store(), &versions.differing_files(bucket)).map_err(BatchError::from)?;
+        let session = versions.session(lake.store(), &versions.differing_files(bucket)).map_err(BatchError::from)?;
         let mut batches = session.stream(&query).await.map_err(BatchError::from)?;
         while let Some(batch) = next(&mut batches).await? {
             let batch = shaped(&batch, &schema).map_err(BatchError::from)?;

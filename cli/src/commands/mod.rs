@@ -18,6 +18,7 @@ mod up;
 use std::{process::ExitCode, time::Duration};
 
 use clap::Subcommand;
+use kilowatch_shared::lake::session::DEEP_STACK_BYTES;
 
 use crate::context::Context;
 
@@ -77,11 +78,6 @@ impl Command {
 /// What blocking work that nobody waits for any more gets at the end of the process.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(1);
 
-/// Stack of the threads that plan and run what people write. The engine walks an expression level by level, and a query
-/// of the longest text ([`kilowatch_shared::lake::session::Query`]) can have thousands of levels; only pages that are used
-/// take memory.
-const DEEP_STACK_BYTES: usize = 512 << 20;
-
 fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(work);
@@ -90,7 +86,7 @@ fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
     outcome
 }
 
-/// The same where the work, and what it spawns, may go deep.
+/// The same where the work, and what it spawns, may go deep: queries are parsed here, and run on an engine's threads.
 fn on_deep_stacks<F: Future<Output = anyhow::Result<ExitCode>>>(
     work: impl FnOnce() -> F + Send,
 ) -> anyhow::Result<ExitCode> {

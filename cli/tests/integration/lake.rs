@@ -174,6 +174,38 @@ fn a_query_as_long_as_one_may_be_does_not_break_the_process() {
 }
 
 #[test]
+fn a_limit_of_time_ends_what_never_waits() {
+    let lake = Lake::new();
+    let endless = "SELECT count(*) FROM household.readings a, household.readings b, household.readings c \
+                   WHERE a.voltage + b.voltage <> c.voltage";
+    let (code, error) = lake.refused(&["sql", endless, "--max-secs", "1"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("took longer than 1 s"), "{error}");
+    let (_, error) = lake.refused(&["diff", "household", "--from", "0", "--list", "rows", "--max-rows", "100"]);
+    assert!(error.contains("lake.sql.max_rows"), "{error}");
+}
+
+#[test]
+fn a_query_that_nobody_writes_can_be_interrupted() {
+    let lake = Lake::new();
+    let mut waiting =
+        kilowatch(&lake.data(), &["lake", "sql", "-"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let handled = || -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", waiting.id())).unwrap_or_default();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0").trim();
+        u64::from_str_radix(caught, 16).unwrap() & (1 << 14) != 0
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(wait_until("signals are handled", async || handled()));
+    assert!(Command::new("kill").args(["-TERM", &waiting.id().to_string()]).status().unwrap().success());
+    let stdin = waiting.stdin.take();
+    let ended = waiting.wait_with_output().unwrap();
+    drop(stdin);
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("interrupted"));
+}
+
+#[test]
 fn an_interrupted_query_ends_and_leaves_no_file() {
     let lake = Lake::new();
     let endless = "SELECT a.voltage FROM household.readings a, household.readings b, household.readings c";

@@ -7,12 +7,17 @@ use kilowatch_batch::{
     diff::{ChangedRows, Versions, changed_hours, changed_rows, hours_schema, rows_schema},
 };
 use kilowatch_shared::{
-    lake::{AsOf, TableName, delta::DeltaLake},
+    lake::{
+        AsOf, TableName,
+        delta::DeltaLake,
+        session::{Engine, QueryLimits, too_many_rows, took_too_long},
+    },
     wording::{counted, grouped},
 };
 use serde::Serialize;
 
 use super::{
+    limits::LimitArgs,
     opened,
     rows_out::{OutArgs, RowsOut},
 };
@@ -42,9 +47,11 @@ pub struct DiffArgs {
     /// The later one [default: the newest version].
     #[arg(long, value_name = "VERSION|TIME")]
     to: Option<AsOf>,
-    /// Lists all of one kind instead of a summary; `--format` and `--output` are for that.
+    /// Lists all of one kind instead of a summary; `--format`, `--output` and `--max-rows` are for that.
     #[arg(long)]
     list: Option<Listed>,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[command(flatten)]
     out: OutArgs,
 }
@@ -60,12 +67,18 @@ struct DiffSummary {
 }
 
 pub async fn run(args: &DiffArgs, lake: &DeltaLake, context: &Context) -> anyhow::Result<()> {
+    let limits = args.limits.over(context.settings.lake.sql)?;
+    let compared = tokio::time::timeout(limits.time, compare(args, &limits, lake, context)).await;
+    compared.unwrap_or_else(|_| Err(took_too_long(&limits).into()))
+}
+
+async fn compare(args: &DiffArgs, limits: &QueryLimits, lake: &DeltaLake, context: &Context) -> anyhow::Result<()> {
     let from = opened::open(lake, &args.name, Some(args.from)).await?;
     let to = opened::open(lake, &args.name, args.to).await?;
     let (from_version, to_version) = (from.version, to.version);
-    let versions = Versions::new(from, to);
+    let versions = Versions::new(from, to).on(Engine::start()?, limits.memory_bytes);
     if let Some(listed) = args.list {
-        return list(listed, &versions, args, lake, context).await;
+        return list(listed, &versions, args, limits, lake, context).await;
     }
     let mut row_examples = Examples::default();
     let (rows, buckets) = changed_rows::<BatchError>(lake, &versions, async |batch| {
@@ -88,6 +101,7 @@ async fn list(
     listed: Listed,
     versions: &Versions,
     args: &DiffArgs,
+    limits: &QueryLimits,
     lake: &DeltaLake,
     context: &Context,
 ) -> anyhow::Result<()> {
@@ -96,13 +110,21 @@ async fn list(
         Listed::Hours => hours_schema(),
     };
     let mut out = RowsOut::begin(&args.out, context.json, schema)?;
+    let mut left = limits.rows;
+    let mut write = |batch: RecordBatch| {
+        let rows = left.min(batch.num_rows() as u64);
+        left -= rows;
+        let kept = batch.slice(0, usize::try_from(rows)?);
+        out.write(&kept)?;
+        if kept.num_rows() < batch.num_rows() { Err(too_many_rows(limits).into()) } else { anyhow::Ok(()) }
+    };
     match listed {
         Listed::Rows => {
-            changed_rows::<anyhow::Error>(lake, versions, async |batch| out.write(&batch)).await?;
+            changed_rows::<anyhow::Error>(lake, versions, async |batch| write(batch)).await?;
         }
         Listed::Hours => {
             let (_, buckets) = changed_rows::<BatchError>(lake, versions, async |_| Ok(())).await?;
-            changed_hours::<anyhow::Error>(lake, versions, &buckets, async |batch| out.write(&batch)).await?;
+            changed_hours::<anyhow::Error>(lake, versions, &buckets, async |batch| write(batch)).await?;
         }
     }
     out.finish()

@@ -4,6 +4,7 @@ use clap::Args;
 use kilowatch_shared::lake::{delta::DeltaLake, session::ReadOnlySession};
 
 use super::{
+    limits::LimitArgs,
     opened::TableArgs,
     rows_out::{OutArgs, RowsOut},
 };
@@ -18,13 +19,16 @@ pub struct HeadArgs {
     #[arg(short = 'n', long, default_value_t = 10)]
     rows: usize,
     #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
     out: OutArgs,
 }
 
 pub async fn run(args: &HeadArgs, lake: &DeltaLake, context: &Context) -> anyhow::Result<()> {
     let files = args.table.open(lake).await?;
     let tables = [(args.table.name.clone(), files)];
-    let session = ReadOnlySession::over(lake.store(), &tables, context.settings.lake.sql.limits())?;
+    let limits = args.limits.over(context.settings.lake.sql)?;
+    let session = ReadOnlySession::over(lake.store(), &tables, limits)?;
     let mut rows = session.head(&args.table.name, args.rows).await?;
     let mut out = RowsOut::begin(&args.out, context.json, rows.schema())?;
     while let Some(batch) = rows.next().await? {

@@ -1,22 +1,25 @@
 //! `kilowatch lake`: what the lake holds, what it held, and SQL over it. Nothing here writes to it.
 //!
-//! `tables`, `versions`, `files` and `schema` tell what the Delta log says; `head`, `sql` and `diff` read rows, which
-//! `rows_out` writes as they come.
+//! `tables`, `versions`, `files` and `schema` tell what the Delta log says; `head`, `sql` and `diff` read rows within
+//! `limits`, which `rows_out` writes as they come to a `target`.
 
 mod diff;
 mod files;
 mod head;
+mod limits;
 mod opened;
 mod rows_out;
 mod schema;
 mod sql;
 mod tables;
+mod target;
 pub mod versions;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::LEFTOVER_GRACE;
 use crate::{context::Context, shutdown, stores};
 
 /// Subcommands of `lake`.
@@ -41,7 +44,7 @@ pub enum LakeCommand {
 impl LakeCommand {
     /// Runs it and prints the answer; Ctrl-C ends it and leaves no half a file.
     pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let interrupted = shutdown::interrupted()?;
+        let interrupted = shutdown::interrupted(LEFTOVER_GRACE * 2)?;
         let lake = stores::open_lake(context)?;
         let work = async {
             match self {
@@ -56,7 +59,7 @@ impl LakeCommand {
         };
         tokio::select! {
             done = work => done.map(|()| ExitCode::SUCCESS),
-            () = interrupted => Err(anyhow::anyhow!("interrupted before the end; a file that was to be written is as it was")),
+            () = interrupted.cancelled() => Err(anyhow::anyhow!("interrupted before the end; a file that was to be written is as it was")),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Rows for people and programs, written as they come: a table page by page, CSV, JSON or Parquet, to standard output or
-//! to a file that is there whole or not at all.
+//! to what a path names.
 
 use std::{
     io::{self, BufWriter, IsTerminal as _, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,8 +21,8 @@ use parquet::{
     basic::{Compression, ZstdLevel},
     file::properties::WriterProperties,
 };
-use tempfile::NamedTempFile;
 
+use super::target::Target;
 use crate::exit::{ReaderGone, WrongUse};
 
 /// Rows of a page: its columns are as wide as their widest value, so a page has to be held until it is full.
@@ -68,7 +68,7 @@ impl OutArgs {
 /// Rows on their way out.
 pub struct RowsOut {
     writer: Writer,
-    file: Option<(NamedTempFile, PathBuf)>,
+    file: Option<(Target, PathBuf)>,
     reader_gone: Arc<AtomicBool>,
     rows: u64,
 }
@@ -92,11 +92,9 @@ impl RowsOut {
         }
         let reader_gone = Arc::new(AtomicBool::new(false));
         let file =
-            args.output.as_ref().map(|path| Ok::<_, anyhow::Error>((beside(path)?, path.clone()))).transpose()?;
+            args.output.as_ref().map(|path| Ok::<_, anyhow::Error>((Target::open(path)?, path.clone()))).transpose()?;
         let raw: Box<dyn Write + Send> = match &file {
-            Some((file, path)) => {
-                Box::new(file.as_file().try_clone().with_context(|| format!("writing {}", path.display()))?)
-            }
+            Some((file, path)) => Box::new(file.writer().with_context(|| format!("writing {}", path.display()))?),
             None => Box::new(io::stdout()),
         };
         let sink = Sink { inner: BufWriter::new(raw), reader_gone: Arc::clone(&reader_gone) };
@@ -147,8 +145,7 @@ impl RowsOut {
         self.told(finished)?;
         if let Some((file, path)) = self.file {
             drop(self.writer);
-            file.as_file().sync_all().with_context(|| format!("writing {}", path.display()))?;
-            file.persist(&path).with_context(|| format!("writing {}", path.display()))?;
+            file.finish().with_context(|| format!("writing {}", path.display()))?;
             eprintln!("{} in {}", counted(rows, "row"), path.display());
         }
         Ok(())
@@ -202,12 +199,6 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-/// A file in the folder of another one, which it is to become.
-fn beside(path: &Path) -> anyhow::Result<NamedTempFile> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    NamedTempFile::new_in(folder).with_context(|| format!("making a file in {}", folder.display()))
 }
 
 /// Bytes on their way out. The writers of some forms keep an error's text and lose its kind, so it is noted here.

@@ -7,14 +7,16 @@ use clap::Args;
 use kilowatch_shared::lake::{
     AsOf, LakeError, TableName,
     delta::{DeltaLake, TableFiles},
-    session::{Query, QueryLimits, ReadOnlySession},
+    session::{LONGEST_QUERY_BYTES, Query, ReadOnlySession},
 };
+use tokio::task::spawn_blocking;
 
 use super::{
+    limits::LimitArgs,
     opened::{self, TableAsOf},
     rows_out::{OutArgs, RowsOut},
 };
-use crate::{context::Context, exit::WrongUse, settings::SqlSettings};
+use crate::{context::Context, exit::WrongUse};
 
 /// Arguments of `lake sql`.
 #[derive(Debug, Args)]
@@ -25,22 +27,15 @@ pub struct SqlArgs {
     /// A bare version is for a query that reads one table.
     #[arg(long, value_name = "[TABLE=]VERSION|TIME")]
     as_of: Vec<TableAsOf>,
-    /// Most rows of the answer [default: lake.sql.max_rows].
-    #[arg(long)]
-    max_rows: Option<u64>,
-    /// Most seconds [default: lake.sql.max_secs].
-    #[arg(long)]
-    max_secs: Option<u64>,
-    /// Most memory in MB [default: lake.sql.max_memory_mb].
-    #[arg(long)]
-    max_memory_mb: Option<usize>,
+    #[command(flatten)]
+    limits: LimitArgs,
     #[command(flatten)]
     out: OutArgs,
 }
 
 pub async fn run(args: SqlArgs, lake: &DeltaLake, context: &Context) -> anyhow::Result<()> {
-    let limits = limits(&args, context.settings.lake.sql)?;
-    let text = if args.query == "-" { from_standard_input()? } else { args.query };
+    let limits = args.limits.over(context.settings.lake.sql)?;
+    let text = if args.query == "-" { from_standard_input().await? } else { args.query };
     let query = Query::parse(&text)?;
     let tables = open_tables(&query, &args.as_of, lake).await?;
     let session = ReadOnlySession::over(lake.store(), &tables, limits)?;
@@ -52,20 +47,14 @@ pub async fn run(args: SqlArgs, lake: &DeltaLake, context: &Context) -> anyhow::
     out.finish()
 }
 
-fn limits(args: &SqlArgs, configured: SqlSettings) -> anyhow::Result<QueryLimits> {
-    let settings = SqlSettings {
-        max_rows: args.max_rows.unwrap_or(configured.max_rows),
-        max_secs: args.max_secs.unwrap_or(configured.max_secs),
-        max_memory_mb: args.max_memory_mb.unwrap_or(configured.max_memory_mb),
+/// Reads the query on a thread that may stay behind: whoever is to write it may never do so.
+async fn from_standard_input() -> anyhow::Result<String> {
+    let read = || {
+        let mut text = String::new();
+        let longest = LONGEST_QUERY_BYTES as u64 + 1;
+        std::io::stdin().take(longest).read_to_string(&mut text).map(|_| text)
     };
-    let problems = settings.problems();
-    if problems.is_empty() { Ok(settings.limits()) } else { Err(WrongUse(problems.join("\n")).into()) }
-}
-
-fn from_standard_input() -> anyhow::Result<String> {
-    let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).context("reading the query from standard input")?;
-    Ok(text)
+    spawn_blocking(read).await?.context("reading the query from standard input")
 }
 
 /// The tables that the query reads, each as of its point; all of the lake where it asks which ones there are.

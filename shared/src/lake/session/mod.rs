@@ -2,8 +2,10 @@
 //!
 //! A [`LakeSession`] sees exactly the data files that it was given, at the versions that they were listed at; nothing is
 //! listed or guessed, and an older file that lacks a column reads as null there. A [`ReadOnlySession`] takes queries of
-//! people: nothing that writes, and no more time, memory and rows than [`QueryLimits`] say.
+//! people: nothing that writes, and no more time, memory and rows than [`QueryLimits`] say. What people wait for runs on
+//! the threads of an [`Engine`].
 
+mod engine;
 mod provider;
 mod ranges;
 mod read_only;
@@ -22,7 +24,8 @@ use datafusion::{
 
 use tokio_util::task::AbortOnDropHandle;
 
-pub use read_only::{Query, QueryLimits, ReadOnlySession};
+pub use engine::{DEEP_STACK_BYTES, Engine};
+pub use read_only::{LONGEST_QUERY_BYTES, Query, QueryLimits, ReadOnlySession, too_many_rows, took_too_long};
 pub use rows::QueryRows;
 
 use provider::{LakeTableProvider, store_url};
@@ -64,6 +67,8 @@ pub struct SessionTable<'a> {
 pub struct LakeSession {
     context: SessionContext,
     limits: SessionLimits,
+    /// The threads that [`Self::stream`] runs on; the caller's without it.
+    engine: Option<Arc<Engine>>,
 }
 
 /// A session over tables of one lake.
@@ -80,7 +85,7 @@ pub fn lake_session(
         .with_batch_size(limits.batch_rows.max(1))
         .with_information_schema(false);
     let context = context_over(store, limits.memory_bytes, config)?;
-    let session = LakeSession { context, limits: *limits };
+    let session = LakeSession { context, limits: *limits, engine: None };
     for table in tables {
         let provider = Arc::new(LakeTableProvider::new(table.files));
         session.context.register_table(table.name, provider).map_err(|e| query_error(&e))?;
@@ -100,6 +105,13 @@ fn context_over(store: &LakeStore, memory_bytes: usize, config: SessionConfig) -
 }
 
 impl LakeSession {
+    /// Runs [`Self::stream`] on these threads.
+    #[must_use]
+    pub fn on(mut self, engine: Option<Arc<Engine>>) -> Self {
+        self.engine = engine;
+        self
+    }
+
     /// Adds rows in memory as a further table.
     ///
     /// # Errors
@@ -135,8 +147,15 @@ impl LakeSession {
     /// # Errors
     /// [`LakeError::Query`]; errors of later rows come in the stream, and [`stream_error`] says what they mean.
     pub async fn stream(&self, sql: &str) -> Result<SendableRecordBatchStream, LakeError> {
-        let plan = self.context.sql(sql).await.map_err(|e| query_error(&e))?;
-        plan.execute_stream().await.map_err(|e| query_error(&e))
+        let (context, query) = (self.context.clone(), sql.to_owned());
+        let begin = async move {
+            let plan = context.sql(&query).await.map_err(|e| query_error(&e))?;
+            plan.execute_stream().await.map_err(|e| query_error(&e))
+        };
+        match &self.engine {
+            None => begin.await,
+            Some(engine) => engine.stream(begin).await,
+        }
     }
 }
 

@@ -15,14 +15,17 @@ use datafusion::{
     sql::parser::Statement,
 };
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 
-use super::{context_over, provider::LakeTableProvider, query_error, rows::QueryRows};
+use super::{context_over, engine::Engine, provider::LakeTableProvider, query_error, rows::QueryRows};
 use crate::lake::{LakeError, TableName, delta::TableFiles, store::LakeStore};
 
 /// Longest query text. The planner and the engine walk an expression level by level, on the stack of their thread, and a
 /// level takes two characters at least; so whoever runs queries of strangers needs threads with much of it.
-const LONGEST_QUERY_BYTES: usize = 16 << 10;
+pub const LONGEST_QUERY_BYTES: usize = 16 << 10;
+
+/// Functions whose result may be far larger than what they are given: their memory is counted nowhere.
+const UNBOUNDED_FUNCTIONS: [&str; 8] =
+    ["repeat", "lpad", "rpad", "space", "array_repeat", "range", "generate_series", "array_resize"];
 
 /// The schema in which SQL itself says which tables and columns there are.
 const INFORMATION_SCHEMA: &str = "information_schema";
@@ -98,15 +101,20 @@ fn name_of(reference: &TableReference) -> Result<TableName, LakeError> {
 pub struct ReadOnlySession {
     context: SessionContext,
     limits: QueryLimits,
+    engine: Arc<Engine>,
 }
 
 impl ReadOnlySession {
     /// A session over these tables, at the versions that they were opened at.
     ///
     /// # Errors
-    /// [`LakeError::Query`] if a table cannot be registered.
+    /// [`LakeError::Query`] if a table cannot be registered, or there are no threads to be had.
     pub fn over(store: &LakeStore, tables: &[(TableName, TableFiles)], limits: QueryLimits) -> Result<Self, LakeError> {
         let context = context_over(store, limits.memory_bytes, SessionConfig::new().with_information_schema(true))?;
+        for name in UNBOUNDED_FUNCTIONS {
+            context.deregister_udf(name);
+            context.deregister_udtf(name);
+        }
         let internal = || LakeError::Query { reason: "the session has no catalog".to_owned() };
         let catalog = context.catalog(&context.state().config_options().catalog.default_catalog);
         let catalog = catalog.ok_or_else(internal)?;
@@ -119,7 +127,7 @@ impl ReadOnlySession {
             let reference = TableReference::partial(schema, name.table.folder_name());
             context.register_table(reference, Arc::new(LakeTableProvider::new(files))).map_err(|e| query_error(&e))?;
         }
-        Ok(Self { context, limits })
+        Ok(Self { context, limits, engine: Engine::start()? })
     }
 
     /// Begins a query; its rows are taken as they come.
@@ -154,16 +162,14 @@ impl ReadOnlySession {
         self.start(async move { frame.execute_stream().await.map_err(|e| limited_error(&e, &limits)) }).await
     }
 
-    /// Plans on a task of its own: a plan of thousands of levels keeps its thread for longer than any limit.
+    /// Plans and runs on the engine's threads, which need not give themselves back before the limit.
     async fn start(
         &self,
         planning: impl Future<Output = Result<SendableRecordBatchStream, LakeError>> + Send + 'static,
     ) -> Result<QueryRows, LakeError> {
         let until = Instant::now() + self.limits.time;
-        let planned = AbortOnDropHandle::new(tokio::spawn(planning));
-        match tokio::time::timeout_at(until, planned).await {
-            Ok(Ok(rows)) => Ok(QueryRows::new(rows?, until, self.limits)),
-            Ok(Err(stopped)) => Err(LakeError::Query { reason: stopped.to_string() }),
+        match tokio::time::timeout_at(until, self.engine.stream(planning)).await {
+            Ok(rows) => Ok(QueryRows::new(rows?, until, self.limits)),
             Err(_) => Err(took_too_long(&self.limits)),
         }
     }
@@ -175,11 +181,19 @@ impl std::fmt::Debug for ReadOnlySession {
     }
 }
 
-pub(super) fn took_too_long(limits: &QueryLimits) -> LakeError {
+/// The error of a query that was stopped at its limit of time.
+#[must_use]
+pub fn took_too_long(limits: &QueryLimits) -> LakeError {
     LakeError::LimitReached {
         need: format!("took longer than {} s", limits.time.as_secs_f64()),
         setting: "lake.sql.max_secs",
     }
+}
+
+/// The error of an answer that is longer than it may be.
+#[must_use]
+pub fn too_many_rows(limits: &QueryLimits) -> LakeError {
+    LakeError::LimitReached { need: format!("gives more than {} rows", limits.rows), setting: "lake.sql.max_rows" }
 }
 
 /// What an error of the engine means where memory is limited.

@@ -143,6 +143,32 @@ async fn a_limit_names_the_setting_that_it_comes_from() {
     assert!(matches!(error, LakeError::LimitReached { setting: "lake.sql.max_memory_mb", .. }), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_operator_that_keeps_its_thread_does_not_keep_the_deadline_from_passing() {
+    let lake = hundred().await;
+    // 2 * 10^9 pairs in memory: nothing in it ever waits.
+    let endless = "SELECT count(*) FROM meters.readings a, meters.readings b, meters.readings c, meters.readings d, \
+                   meters.readings e WHERE e.source_offset < 20 AND a.power + b.power + c.power + d.power <> 0.123";
+    let limits = QueryLimits { time: Duration::from_millis(200), ..LIMITS };
+    let error = answer(&lake, endless, limits).await.unwrap_err();
+    assert!(matches!(error, LakeError::LimitReached { setting: "lake.sql.max_secs", .. }), "{error}");
+    // The one thread of this runtime is free, whatever the engine still computes.
+    assert_eq!(tokio::spawn(async { 7 }).await.unwrap(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_makes_much_of_little_is_not_there() {
+    let lake = hundred().await;
+    for sql in [
+        "SELECT repeat('x', 100000000)",
+        "SELECT lpad('x', 100000000)",
+        "SELECT count(*) FROM generate_series(1, 100000000000)",
+    ] {
+        let error = answer(&lake, sql, LIMITS).await.unwrap_err();
+        assert!(matches!(error, LakeError::Query { .. }), "{sql}: {error:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_up_to_the_limit_are_given_before_it_is_said() {
     let lake = hundred().await;
