@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::position::DeviceId;
 
-/// Relative difference that sums of the same values may have.
+/// Difference that sums of the same values may have, relative to what the values add up to without their signs.
 const SUM_TOLERANCE: f64 = 1e-9;
 
 /// Count, sum, extremes and sum of squares of the values that a window holds. Missing values are in none of them.
@@ -43,12 +43,20 @@ impl Partial {
     }
 
     /// Whether both hold the same values: counts and extremes equal, sums up to the last digits, in which sums of the same
-    /// values in another order differ.
+    /// values in another order differ. `batch/src/diff/hours.sql` says the same in SQL.
     #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a window holds far fewer than 2^53 values")]
     pub fn is_close_to(&self, other: &Self) -> bool {
-        let near = |a: f64, b: f64| (a - b).abs() <= SUM_TOLERANCE * a.abs().max(b.abs());
-        let extremes = self.min == other.min && self.max == other.max;
-        self.count == other.count && extremes && near(self.sum, other.sum) && near(self.sum_squares, other.sum_squares)
+        let near = |a: f64, b: f64, scale: f64| (a - b).abs() <= SUM_TOLERANCE * scale;
+        let squares = self.sum_squares.max(other.sum_squares);
+        // Values of both signs may add up to nothing, and their rounding does not. Their absolute values add up to this at
+        // most (Cauchy-Schwarz).
+        let absolute = (self.count as f64).sqrt() * squares.sqrt();
+        self.count == other.count
+            && self.min == other.min
+            && self.max == other.max
+            && near(self.sum, other.sum, absolute)
+            && near(self.sum_squares, other.sum_squares, squares)
     }
 
     /// The mean, or `None` of no value.
@@ -100,5 +108,18 @@ mod tests {
         assert!(!partial.is_close_to(&Partial { sum: 3.0 + 1e-6, ..partial }));
         assert!(!partial.is_close_to(&Partial { max: 2.0 + 1e-12, ..partial }));
         assert!(!partial.is_close_to(&Partial { count: 3, ..partial }));
+    }
+
+    #[test]
+    fn values_that_cancel_out_are_the_same_in_any_order() {
+        let of = |values: [f64; 4]| {
+            let mut sum = Partial::EMPTY;
+            values.into_iter().for_each(|value| sum.merge(&Partial::of(value)));
+            sum
+        };
+        let (one, other) = (of([0.1, 1e6, -1e6, -0.1]), of([1e6, 0.1, -0.1, -1e6]));
+        assert!((one.sum - other.sum).abs() > 0.0, "rounding differs: {} and {}", one.sum, other.sum);
+        assert!(one.is_close_to(&other));
+        assert!(!one.is_close_to(&Partial { sum: one.sum + 0.01, ..one }));
     }
 }
