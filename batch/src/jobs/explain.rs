@@ -45,7 +45,8 @@ pub struct Explanation {
 pub struct ExplainedCommit {
     /// The commit.
     pub version: TableVersion,
-    /// Windows of all stored lengths in which it added rows or marked some; `None` if there are too many to tell apart.
+    /// Windows of all stored lengths in which it added rows, marked some or removed some; `None` if there are too many to
+    /// tell apart, or a vacuum took what would tell.
     pub windows: Option<u64>,
 }
 
@@ -112,9 +113,12 @@ async fn commits(
     let mut commits = Vec::new();
     for version in deps.lake.versions(stream, readings, Some(table.version + 1), limit).await? {
         let number = version.version;
-        let added = deps.lake.files_added_between(stream, readings, number - 1, number).await?;
-        let windows = match added {
-            Some(changes) => windows_of(&changes.added, &deps.lake, table, profile).await?,
+        let changes = deps.lake.files_added_between(stream, readings, number - 1, number).await?;
+        let windows = match changes {
+            Some(changes) => {
+                let files = changes.added.into_iter().chain(changes.removed).collect();
+                windows_of(files, &deps.lake, table, profile).await?
+            }
             None => None,
         };
         commits.push(ExplainedCommit { version, windows });

@@ -107,17 +107,20 @@ pub(crate) async fn scope_since(
     Ok(if touched.too_many() { Scope::All } else { Scope::Touched(touched) })
 }
 
-/// How many windows the rows of these data files fall into, of those that a version has; `None` if there are too many to
-/// tell apart.
+/// How many windows the rows of these data files fall into, which the table may no longer name; `None` if there are too
+/// many to tell apart, or if a vacuum took some of the files.
 pub(crate) async fn windows_of(
-    added: &[Arc<LakeFile>],
+    files: Vec<Arc<LakeFile>>,
     lake: &DeltaLake,
     table: &TableFiles,
     profile: &StreamProfile,
 ) -> Result<Option<u64>, BatchError> {
+    let files = table.of_files(files);
+    if !lake.are_stored(&files).await? {
+        return Ok(None);
+    }
     let mut touched = TouchedWindows::default();
-    touch_rows_of(&table.only(|file| added.iter().any(|added| added.path == file.path)), lake, profile, &mut touched)
-        .await?;
+    touch_rows_of(&files, lake, profile, &mut touched).await?;
     Ok((!touched.too_many()).then_some(touched.len() as u64))
 }
 

@@ -1,20 +1,25 @@
 //! Roll-ups are the lake's rows summed by window, published with the boundary.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_batch::{
     BatchError,
-    ingest::ColumnChoice,
+    ingest::{ColumnChoice, NoProgress},
     jobs::{
+        compact::{CompactRequest, compact},
         explain::explain,
         rollup::{RollupOutcome, RollupRequest, rollup},
     },
 };
 use kilowatch_shared::{
     job::JobStatus,
+    lake::{LakeTable, paths::data_file},
     position::DeviceId,
     rollup::{Partial, RollupKey},
     views::UsageQuery,
 };
+use object_store::ObjectStoreExt as _;
 use proptest::prelude::*;
 
 use crate::bench_room::{Room, assert_same_windows, instant, minute, request, uci};
@@ -257,4 +262,28 @@ async fn a_rollup_explains_which_commits_touched_what_and_what_came_of_it() {
     let nothing = room.rollup(false).await;
     let explained = explain(&room.deps, &room.profile, &nothing).await.unwrap();
     assert_eq!((explained.commits.len(), explained.changes), (0, None));
+}
+
+#[tokio::test]
+async fn what_a_commit_touched_is_told_after_a_compaction_and_a_vacuum_alike() {
+    let room = Room::new().await;
+    room.ingest_bytes("a.txt", &uci(&[&minute(0, 1.0)])).await;
+    room.rollup(false).await;
+    room.ingest_bytes("b.txt", &uci(&[&minute(70, 2.0), &minute(140, 3.0)])).await;
+    for at in [200, 260, 320] {
+        room.ingest_bytes(&format!("{at}.txt"), &uci(&[&minute(at, 4.0)])).await;
+    }
+    compact(&room.deps, &room.profile, &CompactRequest::default(), Arc::new(NoProgress)).await.unwrap();
+    assert_eq!(room.version().await, 5, "one merge");
+    let report = room.rollup(false).await;
+    let windows = async || -> Vec<Option<u64>> {
+        let explained = explain(&room.deps, &room.profile, &report).await.unwrap();
+        explained.commits.iter().map(|commit| commit.windows).collect()
+    };
+    assert_eq!(windows().await, [0, 1, 1, 1, 2].map(Some), "newest first; a merge touches none");
+    let at_first = room.deps.lake.open_table(&room.profile.name, LakeTable::Readings, Some(1)).await.unwrap();
+    for file in at_first.files {
+        let _gone = room.deps.lake.store().objects().delete(&data_file(&at_first.folder, &file.path)).await;
+    }
+    assert_eq!(windows().await[4], None, "its file is gone, and no number is made up");
 }

@@ -250,12 +250,17 @@ impl BatchCommand {
             Self::Rollup(args) => {
                 let (deps, profile) = opened(&args.stream, context).await?;
                 let report = rollup(&deps, &profile, &RollupRequest { full: args.full, as_of: args.as_of }).await?;
-                if args.explain {
-                    let explanation = explain(&deps, &profile, &report).await?;
-                    let explained = ExplainedRollup { report, explanation };
-                    output::answer(context.json, &explained, explained::describe)?;
-                } else {
-                    output::answer(context.json, &report, Summary::sentence)?;
+                let explained = if args.explain { Some(explain(&deps, &profile, &report).await) } else { None };
+                match explained {
+                    Some(Ok(explanation)) => {
+                        output::answer(context.json, &ExplainedRollup { report, explanation }, explained::describe)?;
+                    }
+                    // What was published is told all the same.
+                    Some(Err(error)) => {
+                        output::answer(context.json, &report, Summary::sentence)?;
+                        return Err(anyhow::Error::new(error).context("explaining the roll-up, which is done"));
+                    }
+                    None => output::answer(context.json, &report, Summary::sentence)?,
                 }
                 Ok(ExitCode::SUCCESS)
             }

@@ -4,7 +4,7 @@ use kilowatch_batch::{
     Summary,
     jobs::{
         explain::{Changes, Explanation},
-        rollup::RollupReport,
+        rollup::{RollupOutcome, RollupReport},
     },
 };
 use kilowatch_shared::wording::{counted, grouped};
@@ -28,14 +28,19 @@ pub fn describe(explained: &ExplainedRollup) -> String {
     let Explanation { since, until, commits, changes } = &explained.explanation;
     let mut lines = vec![explained.report.sentence()];
     let Some(until) = until else { return lines.remove(0) };
+    if explained.report.outcome == RollupOutcome::UpToDate {
+        lines.push(format!("the views have seen version {until}, and there is no newer one"));
+        return lines.join("\n");
+    }
     lines.push(match since {
         Some(since) if since < until => format!("the views had seen version {since}; new to them:"),
-        Some(_) => "all windows were asked for; the views had seen this version".to_owned(),
+        Some(since) if since == until => "all windows were asked for; the views had seen this version".to_owned(),
+        Some(since) => format!("the lake went back: the views had seen version {since}, of it; the newest versions:"),
         None => "the views had seen nothing; the newest versions:".to_owned(),
     });
     for commit in commits {
         let version = &commit.version;
-        let windows = commit.windows.map_or_else(|| "too many to count".to_owned(), |count| counted(count, "window"));
+        let windows = commit.windows.map_or_else(|| "windows not counted".to_owned(), |count| counted(count, "window"));
         let (at, by) = (output::instant(version.at), author(&version.by));
         lines.push(format!("  version {} of {at}, {}, {by}: {windows}", version.version, version.operation));
     }
