@@ -72,14 +72,14 @@ pub enum BatchError {
         /// The least that is safe.
         safe_days: u32,
     },
-    /// Other jobs won each time; running the job again later is safe.
-    #[error("{job}: gave up after {attempts} tries because other jobs kept committing first ({reason}); run it again")]
+    /// There was more to do, or to do again, each time; running the job again later is safe.
+    #[error("{job}: gave up after {attempts} tries ({reason}); run it again")]
     Contended {
         /// The job.
         job: &'static str,
         /// How often it tried.
         attempts: u32,
-        /// What refused the last try.
+        /// What stood in the way of the last try.
         reason: String,
     },
     /// A worker of the job ended without an answer, or an engine returned something that its contract excludes: a bug.

@@ -80,6 +80,17 @@ pub enum LakeError {
         /// How many files are missing.
         missing: u64,
     },
+    /// Data files that were to be committed are no longer there.
+    #[error(
+        "table `{table}`: {missing} data files that waited for their commit are deleted, for their job stood still for so \
+         long that a vacuum took it for dead; nothing of it is in, and it can be run again"
+    )]
+    DraftGone {
+        /// `<stream>/<table>`.
+        table: String,
+        /// How many.
+        missing: u64,
+    },
     /// The model is not in the lake.
     #[error("the lake has no model {id}")]
     NoSuchModel {
@@ -170,7 +181,7 @@ impl LakeError {
     #[must_use]
     pub const fn retry_hint(&self) -> RetryHint {
         match self {
-            Self::Unavailable { .. } => RetryHint::WithBackoff,
+            Self::Unavailable { .. } | Self::DraftGone { .. } => RetryHint::WithBackoff,
             _ => RetryHint::Never,
         }
     }

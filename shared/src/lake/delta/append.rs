@@ -138,6 +138,7 @@ impl DeltaLake {
         let facts = facts_of(segments)?;
         let encoded = aside(|| R::encode(profile, segments))?;
         let files = self.put_files(profile, R::TABLE, encoded).await?;
+        self.check_drafted(profile, R::TABLE, &files).await?;
         let columns = file_schema(profile, R::TABLE);
         let now = self.now();
         let outcome = log

@@ -50,6 +50,10 @@ impl WrittenFile {
     pub(super) fn line(&self) -> LogLine {
         LogLine { add: Some(self.add.clone()), ..LogLine::default() }
     }
+
+    pub(super) const fn written_at_millis(&self) -> i64 {
+        self.add.modification_time
+    }
 }
 
 impl DeltaLake {
@@ -103,7 +107,8 @@ impl DeltaLake {
     /// The data files stay, so that the caller can keep those that are still right or [`Self::discard`] them.
     ///
     /// # Errors
-    /// The store's; it is then unknown whether the commit is in, and [`Self::known_file`] tells.
+    /// [`LakeError::DraftGone`], and nothing is in; or the store's: it is then unknown whether the commit is in, and
+    /// [`Self::known_file`] tells.
     pub async fn append_file(
         &self,
         profile: &StreamProfile,
@@ -145,7 +150,7 @@ impl DeltaLake {
     /// small files. It is a [`CommitOutcome::Conflict`] if one of `old` is no longer in the table.
     ///
     /// # Errors
-    /// The store's; it is then unknown whether the commit is in.
+    /// [`LakeError::DraftGone`], and nothing is in; or the store's: it is then unknown whether the commit is in.
     pub async fn replace_files(
         &self,
         profile: &StreamProfile,
@@ -154,6 +159,7 @@ impl DeltaLake {
         new: &[WrittenFile],
         changes_data: bool,
     ) -> Result<CommitOutcome, LakeError> {
+        self.check_drafted(profile, table, new).await?;
         let now = self.now();
         let columns = file_schema(profile, table);
         let compactions = format!("{}/compact", profile.name);
@@ -193,6 +199,7 @@ impl DeltaLake {
         files: &[WrittenFile],
         since: Option<(&str, i64)>,
     ) -> Result<CommitOutcome, LakeError> {
+        self.check_drafted(profile, table, files).await?;
         let now = self.now();
         let millis = now.timestamp_millis();
         let columns = file_schema(profile, table);

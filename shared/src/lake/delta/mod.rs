@@ -16,6 +16,7 @@ mod changes;
 mod checkpoint;
 mod commit;
 mod door;
+mod drafts;
 mod extent;
 mod history;
 mod ingest;

@@ -7,7 +7,8 @@ use std::{
 
 use arrow::{
     array::{BooleanArray, Int32Array, Int64Array, StringArray},
-    compute::{and, kernels::cmp},
+    compute::{and, cast, kernels::cmp},
+    datatypes::DataType,
     error::ArrowError,
     record_batch::RecordBatch,
 };
@@ -42,6 +43,9 @@ use crate::{
 const COMMIT_READS: i64 = 16;
 /// Data files read at once; each is in memory whole, and mostly has at most 64 MiB.
 const FILE_READS: usize = 2;
+
+/// Dead letters decoded at once: each may be as large as a message may be, a megabyte and more.
+const DEAD_LETTERS_AT_ONCE: usize = 64;
 
 /// What says where a row stands.
 const POSITION_COLUMNS: [&str; 3] = ["source", "source_partition", "source_offset"];
@@ -120,13 +124,18 @@ impl DeltaLake {
         let mut rows = Vec::new();
         for file in files {
             let location = data_file(&log.folder, &file.path);
-            rows.extend(self.decode_file(location, |file_reader| file_reader, dead_letters_from_batch).await?);
+            let narrowed = |reader: FileReader| reader.with_batch_size(DEAD_LETTERS_AT_ONCE);
+            self.each_batch(location, narrowed, |batch| {
+                rows.extend(dead_letters_from_batch(batch)?);
+                rows.sort_by(|a, b| (b.seen_at, &b.position).cmp(&(a.seen_at, &a.position)));
+                rows.truncate(limit);
+                Ok(())
+            })
+            .await?;
             if rows.len() >= limit {
                 break;
             }
         }
-        rows.sort_by(|a, b| (b.seen_at, &b.position).cmp(&(a.seen_at, &a.position)));
-        rows.truncate(limit);
         Ok(rows)
     }
 
@@ -136,15 +145,29 @@ impl DeltaLake {
         narrowed: impl FnOnce(FileReader) -> FileReader,
         rows: impl Fn(&RecordBatch) -> Result<Vec<T>, LakeError>,
     ) -> Result<Vec<T>, LakeError> {
+        let mut all = Vec::new();
+        self.each_batch(location, narrowed, |batch| {
+            all.extend(rows(batch)?);
+            Ok(())
+        })
+        .await?;
+        Ok(all)
+    }
+
+    async fn each_batch(
+        &self,
+        location: Path,
+        narrowed: impl FnOnce(FileReader) -> FileReader,
+        mut take: impl FnMut(&RecordBatch) -> Result<(), LakeError>,
+    ) -> Result<(), LakeError> {
         let bytes = self.store().objects().get(&location).await?.bytes().await?;
         let corrupt = |error: &dyn std::fmt::Display| LakeError::Corrupt { reason: format!("{location}: {error}") };
         aside(|| {
             let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| corrupt(&e))?;
-            let mut all = Vec::new();
             for batch in narrowed(reader).build().map_err(|e| corrupt(&e))? {
-                all.extend(rows(&batch.map_err(|e| corrupt(&e))?)?);
+                take(&batch.map_err(|e| corrupt(&e))?)?;
             }
-            Ok(all)
+            Ok(())
         })
     }
 }
@@ -206,12 +229,49 @@ fn rows_in(batch: &RecordBatch, partition: &PartitionId, span: OffsetSpan) -> Re
         batch.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("a data file has no column `{name}`")))
     };
     let [sources, partitions, offsets] = POSITION_COLUMNS.map(column);
-    let (sources, partitions, offsets) = (sources?, partitions?, offsets?);
+    // Another program may have rewritten the file, with texts and numbers of another width.
+    let sources = cast(sources?, &DataType::Utf8)?;
+    let (partitions, offsets) = (cast(partitions?, &DataType::Int32)?, cast(offsets?, &DataType::Int64)?);
     let at = |offset: Offset| Int64Array::new_scalar(offset.as_i64());
     let source = StringArray::new_scalar(partition.source.as_str());
     let number = Int32Array::new_scalar(partition.partition.cast_signed());
     and(
-        &and(&cmp::eq(sources, &source)?, &cmp::eq(partitions, &number)?)?,
-        &and(&cmp::gt_eq(offsets, &at(span.from))?, &cmp::lt(offsets, &at(span.to))?)?,
+        &and(&cmp::eq(&sources, &source)?, &cmp::eq(&partitions, &number)?)?,
+        &and(&cmp::gt_eq(&offsets, &at(span.from))?, &cmp::lt(&offsets, &at(span.to))?)?,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::{
+        array::{ArrayRef, Int64Array, StringArray},
+        datatypes::DataType,
+    };
+
+    use super::*;
+    use crate::position::SourceId;
+
+    #[test]
+    fn positions_are_found_whatever_the_width_of_their_columns() {
+        let partition = PartitionId {
+            stream: StreamName::parse("meters").unwrap(),
+            source: SourceId::parse("kafka:meters#1").unwrap(),
+            partition: 3,
+        };
+        let span = OffsetSpan { from: Offset::new(1), to: Offset::new(3) };
+        let sources = StringArray::from(vec!["kafka:meters#1", "kafka:meters#1", "kafka:meters#1", "file:aa"]);
+        let offsets: ArrayRef = Arc::new(Int64Array::from(vec![0, 1, 2, 2]));
+        for text in [DataType::Utf8, DataType::LargeUtf8, DataType::Utf8View] {
+            for number in [DataType::Int32, DataType::Int64] {
+                let batch = RecordBatch::try_from_iter([
+                    ("source", cast(&sources, &text).unwrap()),
+                    ("source_partition", cast(&Int64Array::from(vec![3; 4]), &number).unwrap()),
+                    ("source_offset", Arc::clone(&offsets)),
+                ])
+                .unwrap();
+                let found = rows_in(&batch, &partition, span).unwrap();
+                assert_eq!(found, BooleanArray::from(vec![false, true, true, false]), "{text}, {number}");
+            }
+        }
+    }
 }

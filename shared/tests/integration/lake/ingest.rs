@@ -1,9 +1,12 @@
 //! History files: known by content, checked against each other.
 
+use std::sync::Arc;
+
 use arrow::record_batch::RecordBatch;
 use kilowatch_shared::{
+    clock::FixedClock,
     lake::{
-        CommitOutcome, LakeTable, SegmentLake,
+        CommitOutcome, LakeError, LakeTable, SegmentLake,
         delta::{DeltaLake, FileIngest, WrittenFile},
         files::encode_file,
         schema::{readings_schema, readings_to_batch, split_by_bucket},
@@ -77,6 +80,20 @@ async fn a_second_file_has_to_be_compared_again() {
     let base = lake.snapshot(&profile().name, LakeTable::Readings).await.unwrap();
     let again = lake.append_file(&profile(), &base, &file("aa"), &files).await.unwrap();
     assert_eq!(again, CommitOutcome::Conflict, "a file is ingested once");
+}
+
+#[tokio::test]
+async fn what_a_vacuum_took_from_a_job_that_stood_still_is_not_committed() {
+    let store = LakeStore::in_memory();
+    let lake = door(&store);
+    let (kept, taken) = (written(&lake, "aa", 10).await, written(&lake, "bb", 10).await);
+    let days_later = DeltaLake::new(store.clone(), Arc::new(FixedClock(at_minute(3 * 24 * 60))));
+    lake.discard(&profile(), LakeTable::Readings, &taken[..1]).await;
+    let error = days_later.append_file(&profile(), &NOTHING, &file("bb"), &taken).await.unwrap_err();
+    assert!(matches!(error, LakeError::DraftGone { missing: 1, .. }), "{error}");
+    assert!(!days_later.known_file(&profile().name, "bb").await.unwrap(), "nothing of it is in");
+    let outcome = days_later.append_file(&profile(), &NOTHING, &file("aa"), &kept).await.unwrap();
+    assert_eq!(outcome, CommitOutcome::Committed(0), "what is there goes in, however old");
 }
 
 #[tokio::test]
