@@ -1,7 +1,13 @@
 //! What can go wrong in a batch job.
 
 use chrono::{DateTime, Utc};
-use kilowatch_shared::{lake::LakeError, model::ModelId, retry::RetryHint, views::ViewsError};
+use kilowatch_shared::{
+    lake::LakeError,
+    model::ModelId,
+    position::{Offset, PartitionId},
+    retry::RetryHint,
+    views::ViewsError,
+};
 
 use crate::{ingest::IngestError, training::TrainError};
 
@@ -72,6 +78,39 @@ pub enum BatchError {
         /// The least that is safe.
         safe_days: u32,
     },
+    /// Somebody works on the stream's log, or did meanwhile, and remembers devices.
+    #[error(
+        "erase: somebody works on {partition}{}: stop the stream's members and `kilowatch up` first, and run it again; one \
+         that was killed counts as gone a minute later",
+        seen_text(.seen_at.as_ref())
+    )]
+    StreamAtWork {
+        /// The partition.
+        partition: PartitionId,
+        /// When its owner was seen last, if there is one.
+        seen_at: Option<DateTime<Utc>>,
+    },
+    /// What was applied is not in the lake yet: it would come back from the log.
+    #[error(
+        "erase: {partition} is applied to {applied} and in the lake to {closed}: start `kilowatch speed run` (or `up`), stop \
+         it in order, which closes the rest, and run this again; `kilowatch speed status` shows both"
+    )]
+    NotClosed {
+        /// The partition.
+        partition: PartitionId,
+        /// A.
+        applied: Offset,
+        /// L.
+        closed: Offset,
+    },
+    /// This build cannot go on from what a partition was judged with.
+    #[error("{partition} cannot be replayed: {reason}; run the job with a build that knows these pins")]
+    CannotReplay {
+        /// The partition.
+        partition: PartitionId,
+        /// What it cannot run.
+        reason: String,
+    },
     /// There was more to do, or to do again, each time; running the job again later is safe.
     #[error("{job}: gave up after {attempts} tries ({reason}); run it again")]
     Contended {
@@ -106,8 +145,15 @@ impl BatchError {
             | Self::BehindBoundary { .. }
             | Self::Unsettled { .. }
             | Self::UnsafeRetention { .. }
+            | Self::StreamAtWork { .. }
+            | Self::NotClosed { .. }
+            | Self::CannotReplay { .. }
             | Self::Hindsight { .. }
             | Self::Internal { .. } => RetryHint::Never,
         }
     }
+}
+
+fn seen_text(seen_at: Option<&DateTime<Utc>>) -> String {
+    seen_at.map_or_else(String::new, |seen_at| format!(" (seen {seen_at})"))
 }

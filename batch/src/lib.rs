@@ -4,7 +4,7 @@
 //! file -[`jobs::ingest`]-> lake -[`jobs::rollup`]-> views; [`jobs::verify`] replays the lake and compares.
 //! [`diff`] says what differs between two versions of the lake.
 //! [`jobs::compact`] keeps the lake's data files few and so all that reads them fast, [`jobs::vacuum`] deletes what nobody
-//! needs any more.
+//! needs any more, and [`jobs::erase`] takes a device out of lake and views.
 //! [`benchmark`] measures the engine beside others that are installed.
 //! lake -[`features`]-> rows -[`training`]-> a model -[`jobs::forecast`]-> views. [`schedule`] runs the jobs by the clock.
 
@@ -12,6 +12,7 @@ pub mod benchmark;
 pub mod compaction;
 pub mod deps;
 pub mod diff;
+pub(crate) mod erasure;
 pub mod error;
 pub mod features;
 pub mod ingest;

@@ -85,7 +85,7 @@ pub async fn rollup(
     profile: &StreamProfile,
     request: &RollupRequest,
 ) -> Result<RollupReport, BatchError> {
-    recorded(deps, profile, "rollup", run(deps, profile, *request)).await
+    recorded(deps, profile, "rollup", publish(deps, profile, *request)).await
 }
 
 impl Summary for RollupReport {
@@ -111,7 +111,15 @@ impl Summary for RollupReport {
     }
 }
 
-async fn run(deps: &BatchDeps, profile: &StreamProfile, request: RollupRequest) -> Result<RollupReport, BatchError> {
+/// The same as a step of another job, which is in the history itself.
+///
+/// # Errors
+/// As [`rollup`].
+pub(super) async fn publish(
+    deps: &BatchDeps,
+    profile: &StreamProfile,
+    request: RollupRequest,
+) -> Result<RollupReport, BatchError> {
     let began = Instant::now();
     let mut superseded_rows = 0;
     let mut refusal = String::new();

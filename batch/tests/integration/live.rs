@@ -10,8 +10,9 @@ use chrono::{DateTime, Utc};
 use kilowatch_shared::{
     anomaly::{Anomaly, EndedEpisode},
     checkpoint::{Cut, OffsetSpan, OwnerToken, Pins},
+    dead_letter::DeadLetter,
     detect::fold::{Folded, ModelSet, PartitionFold},
-    lake::{CommitOutcome, LakeTable, Segment, SegmentLake},
+    lake::{CommitOutcome, LakeTable, SavedState, Segment, SegmentLake},
     log::LogRecord,
     position::{Offset, PartitionId, SourceId},
     reading::FoldedReading,
@@ -32,6 +33,8 @@ pub struct LivePartition {
     closed: Offset,
     next: Offset,
     rows: Vec<FoldedReading>,
+    /// Messages that became no reading, until they are in the lake.
+    letters: Vec<DeadLetter>,
     pub anomalies: Vec<Anomaly>,
     ended: Vec<EndedEpisode>,
     open_episodes: BTreeSet<String>,
@@ -58,6 +61,7 @@ impl LivePartition {
             closed: Offset::ZERO,
             next: Offset::ZERO,
             rows: Vec::new(),
+            letters: Vec::new(),
             anomalies: Vec::new(),
             ended: Vec::new(),
             open_episodes: BTreeSet::new(),
@@ -73,8 +77,24 @@ impl LivePartition {
     /// A message that the log got at `logged_at` from a meter whose clock said `at`.
     pub fn read_of_clock(&mut self, logged_at: DateTime<Utc>, at: DateTime<Utc>, measures: &[f64]) {
         let record = LogRecord { timestamp: logged_at, ..record(&self.pins.profile, self.next, at, measures) };
+        self.fold(&record);
+    }
+
+    /// A message of another device.
+    pub fn read_of_device(&mut self, device: &str, at: DateTime<Utc>, measures: &[f64]) {
+        let record = record_of(device, &self.pins.profile, self.next, at, measures);
+        self.fold(&record);
+    }
+
+    /// A message that is no reading.
+    pub fn read_garbage(&mut self, at: DateTime<Utc>, raw: &str) {
+        let payload = Some(Bytes::from(raw.to_owned()));
+        self.fold(&LogRecord { offset: self.next, key: None, payload, headers: Vec::new(), timestamp: at });
+    }
+
+    fn fold(&mut self, record: &LogRecord) {
         self.next = self.next.plus(1);
-        match self.fold.fold(&record) {
+        match self.fold.fold(record) {
             Folded::Reading { reading, anomalies, ended } => {
                 self.rows.push(reading);
                 for ended in &ended {
@@ -85,7 +105,7 @@ impl LivePartition {
                 self.anomalies.extend(anomalies);
                 self.ended.extend(ended);
             }
-            Folded::DeadLetter(letter) => panic!("{letter:?}"),
+            Folded::DeadLetter(letter) => self.letters.push(letter),
         }
     }
 
@@ -94,6 +114,7 @@ impl LivePartition {
         let effects = Effects {
             anomalies: self.anomalies.iter().filter(|alarm| alarm.position.offset >= self.closed).cloned().collect(),
             ended: self.ended.iter().filter(|ended| ended.end.end_offset >= self.closed).cloned().collect(),
+            dead_letters: self.letters.clone(),
             rollups: self.rows.iter().filter(|row| !row.is_duplicate).flat_map(|row| deltas(room, row)).collect(),
             cut: Some(Cut { offset: self.next, pins: self.next_pins.as_ref().unwrap_or(&self.pins).clone() }),
             ..Effects::default()
@@ -105,6 +126,15 @@ impl LivePartition {
 
     /// Appends what was read to the lake.
     pub async fn append(&mut self, room: &Room) {
+        let letters = std::mem::take(&mut self.letters);
+        if !letters.is_empty() {
+            let base = room.deps.lake.snapshot(&room.profile.name, LakeTable::DeadLetters).await.unwrap();
+            let from = base.closed_to(&self.partition).unwrap_or_default();
+            let span = OffsetSpan { from, to: self.next };
+            let segment = Segment { partition: self.partition.clone(), span, rows: letters, cuts: Vec::new() };
+            let outcome = room.deps.lake.append_dead_letters(&room.profile, &base, &[segment]).await.unwrap();
+            assert!(matches!(outcome, CommitOutcome::Committed(_)));
+        }
         let base = room.deps.lake.snapshot(&room.profile.name, LakeTable::Readings).await.unwrap();
         let segment = Segment {
             partition: self.partition.clone(),
@@ -136,6 +166,37 @@ impl LivePartition {
         self.close(room).await;
     }
 
+    /// Saves the detectors' state at the last cut.
+    pub async fn save_state(&self, room: &Room) {
+        assert_eq!(self.closed, self.next, "a state is saved at a cut");
+        let cuts = vec![(Offset::ZERO, self.pins.id().unwrap())];
+        let state = SavedState { offset: self.closed, cuts, state: self.fold.save().unwrap() };
+        room.deps.lake.save_state(&self.partition, &state).await.unwrap();
+    }
+
+    /// Gives the partition up.
+    pub async fn release(&self, room: &Room) {
+        room.deps.views.release(&self.partition, self.owner).await.unwrap();
+    }
+
+    /// Takes the partition back.
+    pub async fn claim(&mut self, room: &Room) {
+        self.owner = OwnerToken::fresh();
+        let first = Cut { offset: Offset::ZERO, pins: self.pins.clone() };
+        let known = room.deps.views.claim(&self.partition, self.owner, &first).await.unwrap();
+        assert_eq!(known.applied, self.closed);
+    }
+
+    /// Begins again, as another member that goes on from the newest saved state.
+    pub async fn restart(&mut self, room: &Room) {
+        self.claim(room).await;
+        let states = room.deps.lake.load_states(&self.partition, self.closed, 1).await.unwrap();
+        assert_eq!(states[0].offset, self.closed, "nothing has to be read from the log");
+        let models = ModelSet::default();
+        self.fold = PartitionFold::restore(self.partition.clone(), &self.pins, &models, &states[0].state).unwrap();
+        (self.anomalies, self.ended) = (Vec::new(), Vec::new());
+    }
+
     /// Both: what was read is in the views and in the lake.
     pub async fn close(&mut self, room: &Room) {
         self.apply(room).await;
@@ -145,8 +206,12 @@ impl LivePartition {
 
 /// A message of the room's only device, with the measures in the profile's order.
 pub fn record(profile: &StreamProfile, offset: Offset, at: DateTime<Utc>, measures: &[f64]) -> LogRecord {
+    record_of("meter-0001", profile, offset, at, measures)
+}
+
+fn record_of(device: &str, profile: &StreamProfile, offset: Offset, at: DateTime<Utc>, measures: &[f64]) -> LogRecord {
     let mut payload = serde_json::json!({});
-    payload[&profile.key_fields[0]] = "meter-0001".into();
+    payload[&profile.key_fields[0]] = device.into();
     payload[&profile.time_field] = at.to_rfc3339().into();
     for (measure, value) in profile.measures.iter().zip(measures) {
         payload[&measure.name] = (*value).into();

@@ -8,6 +8,7 @@ mod bench_room;
 mod compact;
 mod crashes;
 mod diff;
+mod erase;
 mod forecast;
 mod held_out;
 mod history;

@@ -5,6 +5,7 @@ mod benchmark;
 mod config;
 mod dead_letters;
 mod drain;
+mod erase;
 mod explained;
 mod lake;
 mod models;
@@ -46,6 +47,8 @@ pub enum Command {
     /// Messages that became no reading, and another try for them.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersCommand),
+    /// Erases a device from lake and views: shows what there is of it first.
+    Erase(erase::EraseArgs),
     /// Streams that are known, and checks of your own profiles.
     #[command(subcommand)]
     Streams(streams::StreamsCommand),
@@ -70,6 +73,7 @@ impl Command {
             Self::Simulate(args) => block_on(simulate::run(args, context)),
             Self::Lake(command) => on_deep_stacks(|| command.run(context)),
             Self::DeadLetters(command) => block_on(command.run(context)),
+            Self::Erase(args) => block_on(erase::run(args, context)),
             Self::Models(command) => block_on(command.run(context)),
         }
     }

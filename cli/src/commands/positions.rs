@@ -190,7 +190,7 @@ async fn open(context: &Context) -> anyhow::Result<(Stores, Doors)> {
 }
 
 /// Asks at a terminal; elsewhere the answer is no.
-fn ask(consequences: &[String]) -> anyhow::Result<bool> {
+pub fn ask(consequences: &[String]) -> anyhow::Result<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         return Ok(false);
@@ -205,7 +205,7 @@ fn ask(consequences: &[String]) -> anyhow::Result<bool> {
 }
 
 /// Who asks, as far as the environment says.
-fn operator(context: &Context) -> String {
+pub fn operator(context: &Context) -> String {
     let variable = |name: &str| context.environment.get(name).cloned();
     let user = variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| "unknown".to_owned());
     variable("HOSTNAME").map_or_else(|| user.clone(), |host| format!("{user}@{host}"))

@@ -6,6 +6,7 @@ mod commands;
 mod dead_letters;
 mod duplicates;
 mod embedded;
+mod erase;
 #[cfg(feature = "service-tests")]
 mod group;
 mod hourly_totals;

@@ -90,6 +90,12 @@ pub fn offset_of_state_file(path: &Path) -> Option<Offset> {
     path.filename().filter(|name| name.len() == 20).and_then(|name| name.parse().ok()).map(Offset::new)
 }
 
+/// The folder of all models.
+#[must_use]
+pub fn models_folder() -> Path {
+    Path::from_iter(["models"])
+}
+
 /// A model's bytes.
 #[must_use]
 pub fn model_file(id: &ModelId) -> Path {

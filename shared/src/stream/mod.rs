@@ -6,11 +6,13 @@
 pub mod decode;
 mod fields;
 pub mod injection;
+mod mention;
 pub mod profile;
 pub mod registry;
 
 pub use crate::detect::{DetectorConfig, KernelConfig};
 pub use decode::{DECODER_VERSION, DecodeError, Decoder};
 pub use injection::{InjectedKind, InjectionConfig};
+pub use mention::Mention;
 pub use profile::{ForecastConfig, Measure, ProfileError, StreamProfile, TimeFormat, TimeStamps};
 pub use registry::StreamRegistry;

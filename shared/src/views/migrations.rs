@@ -10,7 +10,7 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
 };
 
-const SQLITE: [(i64, &str, &str); 7] = [
+const SQLITE: [(i64, &str, &str); 8] = [
     (1, "views", include_str!("../../migrations/sqlite/0001_views.sql")),
     (2, "outbox", include_str!("../../migrations/sqlite/0002_outbox.sql")),
     (3, "expand anomalies", include_str!("../../migrations/sqlite/0003_expand_anomalies.sql")),
@@ -18,9 +18,10 @@ const SQLITE: [(i64, &str, &str); 7] = [
     (5, "schedule leases", include_str!("../../migrations/sqlite/0005_schedule_leases.sql")),
     (6, "expand verifications", include_str!("../../migrations/sqlite/0006_expand_verifications.sql")),
     (7, "expand benchmarks", include_str!("../../migrations/sqlite/0007_expand_benchmarks.sql")),
+    (8, "erasures", include_str!("../../migrations/sqlite/0008_erasures.sql")),
 ];
 
-const POSTGRES: [(i64, &str, &str); 7] = [
+const POSTGRES: [(i64, &str, &str); 8] = [
     (1, "views", include_str!("../../migrations/postgres/0001_views.sql")),
     (2, "outbox", include_str!("../../migrations/postgres/0002_outbox.sql")),
     (3, "expand anomalies", include_str!("../../migrations/postgres/0003_expand_anomalies.sql")),
@@ -28,6 +29,7 @@ const POSTGRES: [(i64, &str, &str); 7] = [
     (5, "schedule leases", include_str!("../../migrations/postgres/0005_schedule_leases.sql")),
     (6, "expand verifications", include_str!("../../migrations/postgres/0006_expand_verifications.sql")),
     (7, "expand benchmarks", include_str!("../../migrations/postgres/0007_expand_benchmarks.sql")),
+    (8, "erasures", include_str!("../../migrations/postgres/0008_erasures.sql")),
 ];
 
 /// The steps of SQLite.

@@ -102,6 +102,14 @@ impl Database for SqliteDatabase {
         transaction.commit().await.map_err(translate)
     }
 
+    async fn overwrite_deleted(&self) -> Result<(), ViewsError> {
+        // Deleted rows stay in free pages until these are used again, and in the write-ahead log until it is.
+        for text in ["VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"] {
+            sqlx::query(text).execute(&self.writer).await.map_err(translate)?;
+        }
+        Ok(())
+    }
+
     async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;

@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 
 pub use error::FoldError;
 pub use models::ModelSet;
+pub use saved::without_device;
 
 use self::devices::Devices;
 use super::{

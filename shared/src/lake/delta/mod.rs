@@ -17,6 +17,7 @@ mod checkpoint;
 mod commit;
 mod door;
 mod drafts;
+mod erase;
 mod extent;
 mod history;
 mod ingest;

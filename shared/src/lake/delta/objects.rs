@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Form of a stored state. Raised when [`SavedState`] changes; another form counts as no state.
-const STATE_FORM: u8 = 1;
+pub(super) const STATE_FORM: u8 = 1;
 
 impl DeltaLake {
     pub(super) async fn put_state(&self, partition: &PartitionId, state: &SavedState) -> Result<(), LakeError> {
@@ -114,7 +114,7 @@ impl DeltaLake {
     }
 
     /// The states of a partition, newest first.
-    async fn state_files(&self, partition: &PartitionId) -> Result<Vec<(Offset, ObjectMeta)>, LakeError> {
+    pub(super) async fn state_files(&self, partition: &PartitionId) -> Result<Vec<(Offset, ObjectMeta)>, LakeError> {
         let mut files = Vec::new();
         let mut listing = self.store().objects().list(Some(&state_folder(partition)));
         loop {
@@ -128,7 +128,7 @@ impl DeltaLake {
         Ok(files)
     }
 
-    async fn get_if_there(&self, file: &Path) -> Result<Option<Bytes>, LakeError> {
+    pub(super) async fn get_if_there(&self, file: &Path) -> Result<Option<Bytes>, LakeError> {
         match self.store().objects().get(file).await {
             Ok(found) => Ok(Some(found.bytes().await?)),
             Err(StoreError::NotFound { .. }) => Ok(None),

@@ -7,7 +7,7 @@ use arrow::array::{
     StringBuilder, TimestampMicrosecondBuilder,
 };
 
-use super::{batch_of, columns, instant_type, readings_schema};
+use super::{ERASED_DEVICE, batch_of, columns, instant_type, readings_schema};
 use crate::{
     lake::LakeError,
     position::DeviceId,
@@ -57,8 +57,8 @@ pub fn readings_to_batch(profile: &StreamProfile, rows: &[&LakeReading]) -> Resu
     batch_of(readings_schema(profile), columns)
 }
 
-/// The readings of a batch. A measure or tag that the batch does not have, because its file is older than the profile,
-/// is missing in its readings.
+/// The readings of a batch, without tombstones. A measure or tag that the batch does not have, because its file is older
+/// than the profile, is missing in its readings.
 ///
 /// # Errors
 /// [`LakeError::Corrupt`] if the batch cannot have come from [`readings_to_batch`].
@@ -79,6 +79,9 @@ pub fn readings_from_batch(profile: &StreamProfile, batch: &RecordBatch) -> Resu
     let mut rows = Vec::with_capacity(batch.num_rows());
     for row in 0..batch.num_rows() {
         let name = devices.value(row);
+        if name == ERASED_DEVICE {
+            continue;
+        }
         let known = match device.take() {
             Some(known) if known.as_str() == name => known,
             _ => DeviceId::parse(name).map_err(|error| columns::corrupt(&error))?,

@@ -18,8 +18,8 @@ use datafusion::{
     datasource::MemTable,
     error::DataFusionError,
     execution::{SendableRecordBatchStream, memory_pool::FairSpillPool, runtime_env::RuntimeEnvBuilder},
-    logical_expr::{AggregateUDF, ident},
-    prelude::{SessionConfig, SessionContext},
+    logical_expr::{AggregateUDF, ident, lit},
+    prelude::{DataFrame, SessionConfig, SessionContext},
 };
 
 use tokio_util::task::AbortOnDropHandle;
@@ -172,6 +172,41 @@ impl LakeSession {
         by: &[&str],
     ) -> Result<SendableRecordBatchStream, LakeError> {
         let rows = self.context.table(table).await.map_err(|e| query_error(&e))?;
+        self.in_order(rows, columns, by).await
+    }
+
+    /// The same of the rows whose text in a column is `text`, or (`holds` is false) is not.
+    ///
+    /// # Errors
+    /// As of [`Self::stream`].
+    pub async fn sorted_where(
+        &self,
+        table: &str,
+        columns: &[&str],
+        by: &[&str],
+        (column, text, holds): (&str, &str, bool),
+    ) -> Result<SendableRecordBatchStream, LakeError> {
+        let rows = self.context.table(table).await.map_err(|e| query_error(&e))?;
+        let found = if holds { ident(column).eq(lit(text)) } else { ident(column).not_eq(lit(text)) };
+        self.in_order(rows.filter(found).map_err(|e| query_error(&e))?, columns, by).await
+    }
+
+    /// How many rows of a table have this text in a column.
+    ///
+    /// # Errors
+    /// As of [`Self::stream`].
+    pub async fn count_where(&self, table: &str, column: &str, text: &str) -> Result<u64, LakeError> {
+        let rows = self.context.table(table).await.map_err(|e| query_error(&e))?;
+        let rows = rows.filter(ident(column).eq(lit(text))).map_err(|e| query_error(&e))?;
+        rows.count().await.map(|rows| rows as u64).map_err(|e| query_error(&e))
+    }
+
+    async fn in_order(
+        &self,
+        rows: DataFrame,
+        columns: &[&str],
+        by: &[&str],
+    ) -> Result<SendableRecordBatchStream, LakeError> {
         let rows = rows.select(columns.iter().map(|column| ident(*column))).map_err(|e| query_error(&e))?;
         let order = by.iter().map(|column| ident(*column).sort(true, false)).collect();
         let rows = rows.sort(order).map_err(|e| query_error(&e))?;

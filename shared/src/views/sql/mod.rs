@@ -10,6 +10,7 @@ mod batch;
 mod benchmarks;
 mod dead_letters;
 mod devices;
+mod erasures;
 mod forecasts;
 pub mod instant;
 mod job_runs;
@@ -75,6 +76,9 @@ pub trait Database: std::fmt::Debug + Send + Sync + 'static {
 
     /// Brings the schema to what this build knows. Several processes may do so at once.
     async fn migrate(&self) -> Result<(), ViewsError>;
+
+    /// Leaves no copy of deleted rows in files that are ours.
+    async fn overwrite_deleted(&self) -> Result<(), ViewsError>;
 
     /// Ends all sessions.
     async fn close(&self);

@@ -116,7 +116,7 @@ async fn owner_seen_at(
 }
 
 /// When the owner was seen, if that was lately.
-async fn live_owner(
+pub(super) async fn live_owner(
     session: &mut dyn Session,
     partition: &PartitionId,
     audit: &Audit,
@@ -142,7 +142,7 @@ async fn set_position(session: &mut dyn Session, change: &PositionMove) -> Resul
     Ok(session.execute(statement).await? == 1)
 }
 
-async fn put_out_of_office(session: &mut dyn Session, partition: &PartitionId) -> Result<(), ViewsError> {
+pub(super) async fn put_out_of_office(session: &mut dyn Session, partition: &PartitionId) -> Result<(), ViewsError> {
     let statement = partitions::of(
         "UPDATE partitions SET owner = NULL WHERE stream = $1 AND source = $2 AND source_partition = $3",
         partition,

@@ -4,6 +4,7 @@ mod applying;
 mod claiming;
 mod dead_letters;
 mod embedded;
+mod erasures;
 mod exactness;
 mod listing;
 mod merging;
@@ -137,6 +138,9 @@ macro_rules! contract_of {
             positions::after_a_move_back_the_outside_hears_all_again_if_that_was_asked_for,
             positions::an_adopted_topic_keeps_its_highest_generation,
             positions::changes_are_listed_newest_first,
+            erasures::an_erased_device_leaves_every_table_and_others_stay,
+            erasures::an_erasure_is_on_record_without_the_devices_name,
+            erasures::nothing_is_erased_while_somebody_may_remember_the_device,
         })+
     };
 }

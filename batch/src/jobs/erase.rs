@@ -1,0 +1,214 @@
+//! `erase`: a device leaves the lake and the views, for meter data is personal.
+//!
+//! Its rows and the dead letters that name it become tombstones, which keep their positions and nothing else; saved
+//! detector states forget it; a roll-up publishes windows without it; then its anomalies, forecasts and notifications go,
+//! in the transaction that records the erasure. Each step finds nothing to do where it was done, so a job that was killed
+//! is run again. Nobody may work on the stream's log meanwhile, and the lake must hold all that was applied: what a member
+//! remembers, it would go on judging by. docs/adr/0006 says why.
+
+use std::{sync::Arc, time::Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use kilowatch_shared::{
+    checkpoint::SourcePartition,
+    job::JobStatus,
+    lake::{LakeError, LakeTable, SegmentLake},
+    position::{DeviceId, Offset, PartitionId},
+    stream::{Mention, StreamProfile},
+    views::{Audit, DeviceErasure, DeviceRows, EraseOutcome, OWNER_GONE_AFTER},
+    wording::counted,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    history::{Summary, recorded},
+    rollup::{RollupRequest, publish},
+};
+use crate::{
+    BatchDeps, BatchError, RetentionConfig,
+    erasure::{erase_letters, erase_readings, forget_at, letters_in_views, letters_naming, rows_of_device},
+    ingest::Progress,
+};
+
+/// What to erase.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EraseRequest {
+    /// The device.
+    pub device: DeviceId,
+    /// Only says what would go.
+    pub dry_run: bool,
+    /// Who asks for it, when and why.
+    pub audit: Audit,
+    /// How long older versions stay readable, to say until when time travel remembers.
+    pub retention: RetentionConfig,
+}
+
+/// What was, or would be, erased. It does not name the device, for it stays in the history.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct EraseReport {
+    /// Whether nothing was changed, because it was only asked what would be.
+    pub dry_run: bool,
+    /// Readings that became tombstones.
+    pub readings: u64,
+    /// Dead letters that became tombstones.
+    pub dead_letters: u64,
+    /// Saved detector states that were written anew.
+    pub states: u64,
+    /// Windows that were published without it; `None` for all of them.
+    pub windows: Option<u64>,
+    /// What left the views besides.
+    pub views: DeviceRows,
+    /// Models that learned from the device by name, and keep what they learned.
+    pub models: Vec<String>,
+    /// Until when older versions of the tables may still show the device; a vacuum after it takes them.
+    pub remembered_until: Option<DateTime<Utc>>,
+    /// Until when lines of the tables' logs may name it, as the first or the last device of a data file that is gone.
+    pub named_until: Option<DateTime<Utc>>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+}
+
+impl EraseReport {
+    /// Whether there was nothing of the device.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        let DeviceRows { anomalies, speed_windows, forecasts, outbox } = self.views;
+        self.readings + self.dead_letters + self.states + anomalies + speed_windows + forecasts + outbox == 0
+    }
+}
+
+impl Summary for EraseReport {
+    fn status(&self) -> JobStatus {
+        if self.dry_run || self.is_empty() { JobStatus::Skipped } else { JobStatus::Succeeded }
+    }
+
+    fn changed_rows(&self) -> u64 {
+        if self.dry_run { 0 } else { self.readings + self.dead_letters }
+    }
+
+    fn sentence(&self) -> String {
+        let what = format!(
+            "{}, {}, {} and {}",
+            counted(self.readings, "reading"),
+            counted(self.dead_letters, "dead letter"),
+            counted(self.views.anomalies, "alarm"),
+            counted(self.views.forecasts, "forecast"),
+        );
+        match (self.is_empty(), self.dry_run) {
+            (true, _) => "nothing is known of the device".to_owned(),
+            (false, true) => format!("would erase {what}"),
+            (false, false) => format!("erased {what}"),
+        }
+    }
+}
+
+/// Erases a device, or says what there is of it.
+///
+/// # Errors
+/// [`BatchError::StreamAtWork`] or [`BatchError::NotClosed`] before anything is changed; [`BatchError::StreamAtWork`] if
+/// somebody began to work meanwhile, [`BatchError::Lake`], [`BatchError::Views`] or [`BatchError::Contended`]: run it
+/// again then.
+pub async fn erase(
+    deps: &BatchDeps,
+    profile: &StreamProfile,
+    request: &EraseRequest,
+    progress: Arc<dyn Progress>,
+) -> Result<EraseReport, BatchError> {
+    if request.dry_run {
+        return look(deps, profile, request).await;
+    }
+    recorded(deps, profile, "erase", run(deps, profile, request, progress.as_ref())).await
+}
+
+/// What there is of the device.
+async fn look(deps: &BatchDeps, profile: &StreamProfile, request: &EraseRequest) -> Result<EraseReport, BatchError> {
+    let (began, device) = (Instant::now(), &request.device);
+    Ok(EraseReport {
+        dry_run: true,
+        readings: rows_of_device(deps, profile, device).await?,
+        dead_letters: letters_naming(deps, profile, &Mention::of(profile, device)).await?,
+        views: deps.views.device_rows(&profile.name, device).await?,
+        models: deps.lake.models_naming(device).await?,
+        seconds: began.elapsed().as_secs_f64(),
+        ..EraseReport::default()
+    })
+}
+
+async fn run(
+    deps: &BatchDeps,
+    profile: &StreamProfile,
+    request: &EraseRequest,
+    progress: &(dyn Progress + 'static),
+) -> Result<EraseReport, BatchError> {
+    let (began, device) = (Instant::now(), &request.device);
+    let partitions = idle_partitions(deps, profile).await?;
+    let mention = Mention::of(profile, device);
+    let mut report = EraseReport {
+        readings: erase_readings(deps, profile, device, progress).await?,
+        dead_letters: erase_letters(deps, profile, &mention).await?,
+        ..EraseReport::default()
+    };
+    for (partition, closed) in &partitions {
+        report.states += forget_at(deps, partition, *closed, device).await?;
+    }
+    report.windows = publish(deps, profile, RollupRequest::default()).await?.windows;
+    let erasure = DeviceErasure {
+        stream: profile.name.clone(),
+        device: device.clone(),
+        dead_letters: letters_in_views(deps, profile, &mention).await?,
+        partitions,
+        readings: report.readings,
+        letters: report.dead_letters,
+        audit: request.audit.clone(),
+    };
+    report.views = match deps.views.erase_device(&erasure).await? {
+        EraseOutcome::Erased(rows) => rows,
+        EraseOutcome::LiveOwner { partition, seen_at } => {
+            return Err(BatchError::StreamAtWork { partition, seen_at: Some(seen_at) });
+        }
+        EraseOutcome::Elsewhere { partition } => return Err(BatchError::StreamAtWork { partition, seen_at: None }),
+    };
+    forget_deleted(deps, profile).await?;
+    report.models = deps.lake.models_naming(device).await?;
+    let in_days = |days: u32| deps.clock.now().checked_add_signed(TimeDelta::days(i64::from(days)));
+    let RetentionConfig { versions_days, log_days } = request.retention;
+    (report.remembered_until, report.named_until) = (in_days(versions_days), in_days(log_days));
+    report.seconds = began.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// The partitions of the stream's logs, each with its A, which is L: nobody works on them, and the lake holds all of them.
+async fn idle_partitions(deps: &BatchDeps, profile: &StreamProfile) -> Result<Vec<(PartitionId, Offset)>, BatchError> {
+    let closed = deps.lake.snapshot(&profile.name, LakeTable::Readings).await?.closed;
+    let mut idle = Vec::new();
+    for partition in deps.views.known_partitions(&profile.name).await? {
+        let Some(state) = deps.views.partition(&partition).await? else { continue };
+        let seen_at = deps.views.owner_seen_at(&partition).await?;
+        if let Some(seen_at) = seen_at.filter(|seen_at| deps.clock.now() - *seen_at < OWNER_GONE_AFTER) {
+            return Err(BatchError::StreamAtWork { partition, seen_at: Some(seen_at) });
+        }
+        let begun_at = state.cuts.first().map_or(Offset::ZERO, |first| first.offset);
+        let closed = closed.get(&SourcePartition::from(&partition)).copied().unwrap_or(begun_at);
+        if closed < state.applied {
+            return Err(BatchError::NotClosed { partition, applied: state.applied, closed });
+        }
+        idle.push((partition, state.applied));
+    }
+    Ok(idle)
+}
+
+/// Leaves no copy of what was deleted in the views' files, and checkpoints behind which a vacuum may delete the log: its
+/// lines hold the least and the greatest device of each data file.
+async fn forget_deleted(deps: &BatchDeps, profile: &StreamProfile) -> Result<(), BatchError> {
+    for table in LakeTable::ALL {
+        match deps.lake.checkpoint(&profile.name, table, 1).await {
+            Ok(_) | Err(LakeError::NoSuchTable { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // Readers of the same file may stand in the way; what is deleted is overwritten sooner or later.
+    if let Err(error) = deps.views.overwrite_deleted().await {
+        tracing::warn!(stream = profile.name.as_str(), %error, "the views' file keeps what was deleted until it is reused");
+    }
+    Ok(())
+}

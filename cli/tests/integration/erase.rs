@@ -1,0 +1,48 @@
+//! `kilowatch erase`: what there is of a device is shown first, and then it is gone.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::process::run;
+
+fn ok(data: &Path, args: &[&str]) -> String {
+    let output = run(data, args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(data: &Path, args: &[&str]) -> Value {
+    serde_json::from_str(&ok(data, &[&["--json"], args].concat())).unwrap()
+}
+
+#[test]
+fn a_device_is_shown_erased_and_on_record_without_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let simulate = ["simulate", "--to", "csv", "--file", "a.csv", "--from", "2026-01-05T00:00:00Z", "--count", "1440"];
+    ok(&data, &simulate);
+    ok(&data, &["batch", "ingest", "a.csv"]);
+    ok(&data, &["batch", "rollup"]);
+    let devices = json(&data, &["lake", "sql", "SELECT DISTINCT device_id FROM household.readings"]);
+    let device = devices[0]["device_id"].as_str().unwrap();
+
+    let shown = json(&data, &["erase", "--device", device]);
+    assert_eq!((shown["done"].as_bool(), shown["readings"].as_u64()), (Some(false), Some(1440)));
+    let told = ok(&data, &["erase", "--device", device, "--dry-run", "--yes"]);
+    assert!(told.contains("would erase 1,440 readings") && told.contains("nothing was changed"), "{told}");
+    let named = run(&data, &["erase", "--device", device, "--yes", "--reason", &format!("{device} moved")]);
+    assert_eq!(named.status.code(), Some(2), "{}", String::from_utf8_lossy(&named.stderr));
+
+    let told = ok(&data, &["erase", "--device", device, "--yes", "--reason", "ticket 88"]);
+    assert!(told.contains("erased 1,440 readings") && told.contains("done, and on record"), "{told}");
+    let left = "SELECT device_id, count(*) AS n FROM household.readings GROUP BY device_id";
+    assert_eq!(json(&data, &["lake", "sql", left]), serde_json::json!([{"device_id": "", "n": 1440}]));
+    assert!(ok(&data, &["batch", "verify"]).contains("0 differences among 1440 positions"));
+    let record = json(&data, &["erase", "--list", "--device", device]);
+    assert_eq!((record[0]["readings"].as_u64(), record[0]["reason"].as_str()), (Some(1440), Some("ticket 88")));
+    assert_eq!(json(&data, &["erase", "--list", "--device", "somebody else"]), serde_json::json!([]));
+    let listed = ok(&data, &["erase", "--list"]);
+    assert!(listed.contains("sha256:") && !listed.contains(device), "{listed}");
+    assert!(ok(&data, &["erase", "--device", device, "--yes"]).contains("nothing is known of the device"));
+}
