@@ -17,6 +17,7 @@ pub mod error;
 pub mod features;
 pub mod ingest;
 pub mod jobs;
+mod marking;
 pub mod retention;
 pub mod rollups;
 pub mod schedule;

@@ -21,6 +21,10 @@ use crate::{BatchDeps, BatchError};
 /// Rows of dead letters that are decoded at once: each may be as large as a message may be, a megabyte and more.
 const DEAD_LETTERS_AT_ONCE: usize = 64;
 
+/// The order of the readings in a data file: readers are fastest if the rows of a device follow each other in time. The
+/// position decides where times are equal.
+pub(crate) const READINGS_ORDER: [&str; 5] = ["device_id", "event_time", "source", "source_partition", "source_offset"];
+
 /// Stores one file with the rows of `merge`; nobody sees it before a commit names it. All columns of the table are kept,
 /// also those that the stream's profile does not know any more.
 ///
@@ -33,10 +37,7 @@ pub(crate) async fn merge(
     merge: &Merge,
 ) -> Result<WrittenFile, BatchError> {
     let (limits, order) = match kind {
-        LakeTable::Readings => (
-            SessionLimits::default(),
-            ["device_id", "event_time", "source", "source_partition", "source_offset"].as_slice(),
-        ),
+        LakeTable::Readings => (SessionLimits::default(), READINGS_ORDER.as_slice()),
         LakeTable::DeadLetters => (
             SessionLimits { batch_rows: DEAD_LETTERS_AT_ONCE, ..SessionLimits::default() },
             ["source", "source_partition", "source_offset"].as_slice(),
@@ -64,8 +65,9 @@ pub(crate) async fn merge(
 }
 
 /// The batch in the table's own types, which an engine may have changed for its work.
-fn as_stored(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, BatchError> {
-    let corrupt = |error: &dyn std::fmt::Display| LakeError::Corrupt { reason: format!("a merge: {error}") };
+pub(crate) fn as_stored(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, BatchError> {
+    let corrupt =
+        |error: &dyn std::fmt::Display| LakeError::Corrupt { reason: format!("rows to be written anew: {error}") };
     let columns = batch.columns().iter().zip(schema.fields());
     let columns = columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<_, _>>();
     Ok(RecordBatch::try_new(Arc::clone(schema), columns.map_err(|e| corrupt(&e))?).map_err(|e| corrupt(&e))?)

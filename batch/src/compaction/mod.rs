@@ -6,7 +6,7 @@
 mod merge;
 mod plan;
 
-pub(crate) use merge::merge;
+pub(crate) use merge::{READINGS_ORDER, as_stored, merge};
 pub use plan::{Merge, plan_merges};
 
 /// Commits after which the log gets a checkpoint: whoever opens the table reads at most so many commits in a row, the log is

@@ -21,7 +21,10 @@ use kilowatch_shared::{
     stream::{StreamProfile, profile::Bucket},
 };
 
-use super::{ParsedRows, keys::Repeat};
+use super::{
+    ParsedRows,
+    keys::{Fate, Repeat},
+};
 use crate::BatchError;
 
 /// When rows leave the buffer.
@@ -86,7 +89,7 @@ impl BucketBuffer {
         }
     }
 
-    /// Adds rows without those that repeat a key; returns what is ready to be written.
+    /// Adds rows without those that repeat a key and take no earlier row's place; returns what is ready to be written.
     pub(crate) fn push(&mut self, rows: &ParsedRows, repeats: &[Repeat]) -> Result<Vec<BucketRows>, BatchError> {
         self.chunk += 1;
         for (bucket, batch) in self.split(rows, repeats)? {
@@ -137,7 +140,7 @@ impl BucketBuffer {
         let mut batch = self.batch(rows).map_err(misfit)?;
         if !repeats.is_empty() {
             let mut kept = vec![true; rows.len()];
-            for repeat in repeats {
+            for repeat in repeats.iter().filter(|repeat| repeat.fate != Fate::Replaces) {
                 if let Some(kept) = kept.get_mut(repeat.index) {
                     *kept = false;
                 }
@@ -248,7 +251,7 @@ mod tests {
                 let parsed = rows(&days, next);
                 let repeats: Vec<Repeat> = (0..chunk.len())
                     .filter(|index| chunk[*index].1)
-                    .map(|index| Repeat { index, identical: true, within_file: true })
+                    .map(|index| Repeat { index, identical: true, within_file: true, fate: Fate::Skipped })
                     .collect();
                 let counts = (next..).zip(&chunk).filter(|(_, (_, repeated))| !repeated);
                 expected.extend(counts.map(|(number, (day, _))| (number.cast_signed(), day * DAY_MICROS)));

@@ -77,6 +77,19 @@ pub enum IngestError {
         /// What to do first.
         fix: &'static str,
     },
+    /// A file that the lake knows, and that was read in another way when it came.
+    #[error(
+        "{}: the lake has line {line} of this very file with another device, time or values, so the file was ingested with \
+         other options (--columns, --utc-offset, ..) or another profile; to replace those rows, pack it with gzip first, \
+         which makes it another file",
+        path.display()
+    )]
+    ReadOtherwise {
+        /// The file.
+        path: PathBuf,
+        /// The first such line, from 1.
+        line: u64,
+    },
     /// None of its lines can be read, so it is hardly the file or the layout that was meant.
     #[error(
         "{}: none of its {bad_lines} lines can be read; the first is line {line}: {reason}. \

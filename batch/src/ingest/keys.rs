@@ -13,6 +13,11 @@ pub(crate) struct DeviceNumbers {
 }
 
 impl DeviceNumbers {
+    /// The number of a device that was seen.
+    pub(crate) fn find(&self, device: &DeviceId) -> Option<u32> {
+        self.numbers.get(device).copied()
+    }
+
     /// The number of a device.
     pub(crate) fn of(&mut self, device: &DeviceId) -> u32 {
         if let Some(number) = self.numbers.get(device) {
@@ -113,9 +118,23 @@ pub(crate) struct Repeat {
     pub identical: bool,
     /// Whether the earlier row is in the same file.
     pub within_file: bool,
+    /// What becomes of it.
+    pub fate: Fate,
 }
 
-/// The rows of `rows` whose key was there before: in the file, which learns all of them, or in the lake.
+/// What becomes of a row that repeats an earlier key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is left out; the earlier row counts.
+    Skipped,
+    /// It goes into the lake, and counts in the place of the lake's row.
+    Replaces,
+    /// It is in the lake, superseded, and counts again in the place of the row that does now.
+    CountsAgain,
+}
+
+/// The rows of `rows` whose key was there before: in the file, which learns all of them, or in the lake. All are to be
+/// skipped.
 pub(crate) fn find_repeats(
     rows: &ParsedRows,
     numbers: &mut DeviceNumbers,
@@ -123,13 +142,14 @@ pub(crate) fn find_repeats(
     lake: &KeySet,
 ) -> Vec<Repeat> {
     let device_of: Vec<u32> = rows.device_names.iter().map(|device| numbers.of(device)).collect();
+    let repeat = |index, identical, within_file| Repeat { index, identical, within_file, fate: Fate::Skipped };
     let mut repeats = Vec::new();
     for (index, ((time, device), print)) in rows.times.iter().zip(&rows.devices).zip(&rows.prints).enumerate() {
         let Some(device) = device_of.get(*device as usize) else { continue };
         if let Some(earlier) = file.insert(*device, *time, *print) {
-            repeats.push(Repeat { index, identical: earlier == *print, within_file: true });
+            repeats.push(repeat(index, earlier == *print, true));
         } else if let Some(earlier) = lake.find(*device, *time) {
-            repeats.push(Repeat { index, identical: earlier == *print, within_file: false });
+            repeats.push(repeat(index, earlier == *print, false));
         }
     }
     repeats

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use arrow::{
-    array::{Array, AsArray, Float64Array, RecordBatch, StringArray},
+    array::{Array, AsArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     compute::cast,
     datatypes::{DataType, Float64Type, TimestampMicrosecondType},
 };
@@ -12,6 +12,7 @@ use kilowatch_shared::{
     lake::{
         LakeError,
         delta::{DeltaLake, LakeFile, TableFiles},
+        schema::instant_type,
         session::{SessionLimits, SessionTable, lake_session, stream_error},
     },
     position::DeviceId,
@@ -64,9 +65,16 @@ impl LakeKeys {
         while self.keys.len() <= most
             && let Some(batch) = batches.try_next().await.map_err(|error| stream_error(&error))?
         {
-            add_keys(&batch, profile, numbers, &mut self.keys)?;
+            each_row(&batch, profile, numbers, |_, device, time, print| {
+                self.keys.insert(device, time, print);
+            })?;
         }
         Ok(())
+    }
+
+    /// Of the table, the data files whose keys were read.
+    pub(crate) fn read_files(&self) -> Option<TableFiles> {
+        self.table.as_ref().map(|table| table.only(|file| self.loaded.contains(&file.path)))
     }
 }
 
@@ -86,47 +94,82 @@ pub(crate) fn may_share_a_key(file: &LakeFile, rows: &ParsedRows) -> bool {
     times && rows.device_names.iter().any(in_range)
 }
 
-fn add_keys(
+/// Whether the ranges of a data file allow that it holds this key.
+pub(crate) fn may_hold(file: &LakeFile, device: &DeviceId, time_micros: i64) -> bool {
+    let at = |least: i64, greatest: i64| (least..=greatest).contains(&time_micros);
+    let stats = &file.stats;
+    stats.event_time.is_none_or(|(least, greatest)| at(least.timestamp_micros(), greatest.timestamp_micros()))
+        && stats
+            .device_id
+            .as_ref()
+            .is_none_or(|(least, greatest)| least.as_str() <= device.as_str() && device.as_str() <= greatest.as_str())
+}
+
+/// Hands index, number of the device, time and fingerprint of each row to `take`.
+pub(crate) fn each_row(
     batch: &RecordBatch,
     profile: &StreamProfile,
     numbers: &mut DeviceNumbers,
-    keys: &mut KeySet,
+    mut take: impl FnMut(usize, u32, i64, u64),
 ) -> Result<(), BatchError> {
-    let column = |name: &str, kind: &DataType| {
-        let found = batch
-            .column_by_name(name)
-            .ok_or_else(|| LakeError::Corrupt { reason: format!("no column `{name}` in readings") })?;
-        cast(found, kind).map_err(|error| LakeError::Corrupt { reason: format!("column `{name}`: {error}") })
-    };
-    let devices = column("device_id", &DataType::Utf8)?;
-    let devices = devices.as_string::<i32>();
-    let times = column("event_time", &kilowatch_shared::lake::schema::instant_type())?;
-    let times = times.as_primitive::<TimestampMicrosecondType>();
-    let mut measures: Vec<Float64Array> = Vec::with_capacity(profile.measures.len());
-    for measure in &profile.measures {
-        measures.push(column(&measure.name, &DataType::Float64)?.as_primitive::<Float64Type>().clone());
-    }
-    let mut tags: Vec<StringArray> = Vec::with_capacity(profile.tags.len());
-    for tag in &profile.tags {
-        tags.push(column(tag, &DataType::Utf8)?.as_string::<i32>().clone());
-    }
+    let columns = Columns::of(batch, profile)?;
     let mut last: Option<(DeviceId, u32)> = None;
     for row in 0..batch.num_rows() {
-        let text = devices.value(row);
         let number = match &last {
-            Some((device, number)) if device.as_str() == text => *number,
+            Some((device, number)) if device.as_str() == columns.devices.value(row) => *number,
             _ => {
-                let device = DeviceId::parse(text).map_err(|error| LakeError::Corrupt { reason: error.to_string() })?;
+                let device = columns.device(row)?;
                 let number = numbers.of(&device);
                 last = Some((device, number));
                 number
             }
         };
         let print = fingerprint(
-            measures.iter().map(|column| column.is_valid(row).then(|| column.value(row))),
-            tags.iter().map(|column| column.is_valid(row).then(|| column.value(row))),
+            columns.measures.iter().map(|column| column.is_valid(row).then(|| column.value(row))),
+            columns.tags.iter().map(|column| column.is_valid(row).then(|| column.value(row))),
         );
-        keys.insert(number, times.value(row), print);
+        take(row, number, columns.time(row), print);
     }
     Ok(())
+}
+
+/// What rows of the lake say of device, time, measures and tags.
+pub(crate) struct Columns {
+    devices: StringArray,
+    times: TimestampMicrosecondArray,
+    pub measures: Vec<Float64Array>,
+    pub tags: Vec<StringArray>,
+}
+
+impl Columns {
+    pub(crate) fn of(batch: &RecordBatch, profile: &StreamProfile) -> Result<Self, BatchError> {
+        let column = |name: &str, kind: &DataType| {
+            let found = batch
+                .column_by_name(name)
+                .ok_or_else(|| LakeError::Corrupt { reason: format!("no column `{name}` in readings") })?;
+            cast(found, kind).map_err(|error| LakeError::Corrupt { reason: format!("column `{name}`: {error}") })
+        };
+        let (mut measures, mut tags) = (Vec::new(), Vec::new());
+        for measure in &profile.measures {
+            measures.push(column(&measure.name, &DataType::Float64)?.as_primitive::<Float64Type>().clone());
+        }
+        for tag in &profile.tags {
+            tags.push(column(tag, &DataType::Utf8)?.as_string::<i32>().clone());
+        }
+        Ok(Self {
+            devices: column("device_id", &DataType::Utf8)?.as_string::<i32>().clone(),
+            times: column("event_time", &instant_type())?.as_primitive::<TimestampMicrosecondType>().clone(),
+            measures,
+            tags,
+        })
+    }
+
+    pub(crate) fn device(&self, row: usize) -> Result<DeviceId, BatchError> {
+        let device = DeviceId::parse(self.devices.value(row));
+        Ok(device.map_err(|error| LakeError::Corrupt { reason: error.to_string() })?)
+    }
+
+    pub(crate) fn time(&self, row: usize) -> i64 {
+        self.times.value(row)
+    }
 }

@@ -1,6 +1,7 @@
 //! A history file becomes typed columns, one step a file:
 //! what people name -`inputs`-> path -`open`-> bytes -`blocks`-> blocks of whole lines -`text`-> `ParsedRows` -`keys`-> the rows that are new
-//! -`buckets`-> Parquet files, one time bucket each. Parquet input skips the lines (`parquet_input`). `feed` runs
+//! -`buckets`-> Parquet files, one time bucket each. `replacing` says which of the lake's rows stop to count, `conflicts` what
+//! contradicts what. Parquet input skips the lines (`parquet_input`). `feed` runs
 //! the first steps on other threads, `tally` counts what became of every row, `stats` is the file for people.
 //!
 //! A row's number is its offset in the lake: for text the 1-based number of its line (the header is line 1, so
@@ -9,6 +10,7 @@
 mod blocks;
 mod buckets;
 mod columns;
+mod conflicts;
 mod error;
 mod feed;
 mod inputs;
@@ -19,6 +21,7 @@ mod number;
 mod open;
 mod parquet_input;
 mod progress;
+mod replacing;
 mod report;
 mod request;
 mod rows;
@@ -27,18 +30,21 @@ mod tally;
 mod text;
 mod time;
 
+pub use conflicts::{Cell, ConflictingRow, Contradiction};
 pub use error::IngestError;
 pub use inputs::{Input, Inputs};
 pub use progress::{NoProgress, Progress};
 pub use report::{BadLine, FileOutcome, IngestReport, RepeatedRow};
-pub use request::{ColumnChoice, IngestRequest, InputFormat};
+pub use request::{ColumnChoice, IngestRequest, InputFormat, OnConflict};
 
 pub(crate) use blocks::{Block, BlockReader};
 pub(crate) use buckets::{BucketBuffer, BucketRows};
+pub(crate) use conflicts::{Conflict, told};
 pub(crate) use feed::{Feed, stopped};
 pub(crate) use keys::{DeviceNumbers, KeySet, find_repeats};
 pub(crate) use lake_keys::LakeKeys;
 pub(crate) use open::InputFile;
+pub(crate) use replacing::Replacing;
 pub(crate) use rows::{BadRow, ParsedRows};
 pub(crate) use stats::{HourlyStats, check_target};
 pub(crate) use tally::Tally;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::ConflictingRow;
+
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -37,7 +39,7 @@ pub struct RepeatedRow {
     pub within_file: bool,
 }
 
-/// What one file came to. `read_rows = rows + identical + conflicting + bad_lines`.
+/// What one file came to. `read_rows = rows + replaced + identical + conflicting + bad_lines`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IngestReport {
     /// The file.
@@ -54,14 +56,16 @@ pub struct IngestReport {
     pub missing_rows: u64,
     /// Rows that say what an earlier row with their device and time says; skipped.
     pub identical_rows: u64,
-    /// Rows that contradict an earlier row with their device and time; skipped, the earlier one stays.
+    /// Rows that contradict an earlier row with their device and time; skipped, the earlier one counts.
     pub conflicting_rows: u64,
+    /// Rows that contradict a row of the lake with their device and time, and count in its place.
+    pub replaced_rows: u64,
     /// Lines that became no reading; they are in the dead letters.
     pub bad_lines: u64,
     /// The first identical rows.
     pub identical_examples: Vec<RepeatedRow>,
-    /// The first conflicting rows.
-    pub conflicting_examples: Vec<RepeatedRow>,
+    /// The first rows that contradict an earlier one, skipped or not, with both values.
+    pub conflicting_examples: Vec<ConflictingRow>,
     /// The first bad lines.
     pub bad_line_examples: Vec<BadLine>,
     /// The first and the last event time of the new rows.
@@ -88,6 +92,7 @@ impl IngestReport {
         }
         let mut text = format!("{} rows ingested, {} of them with missing measures", self.rows, self.missing_rows);
         for (count, what) in [
+            (self.replaced_rows, "rows in the place of conflicting ones"),
             (self.identical_rows, "identical rows skipped"),
             (self.conflicting_rows, "conflicting rows skipped"),
             (self.bad_lines, "bad lines to the dead letters"),
@@ -106,13 +111,9 @@ impl IngestReport {
         for BadLine { line, reason } in &self.bad_line_examples {
             text.push_str(&format!("\n  line {line}: {reason}"));
         }
-        let conflict = |row: &RepeatedRow| {
-            let before = if row.within_file { "an earlier line of the file" } else { "the lake" };
-            format!("\n  line {}: contradicts what {before} says of {} at {}", row.line, row.device, row.event_time)
-        };
-        text.extend(self.conflicting_examples.iter().map(conflict));
+        text.extend(self.conflicting_examples.iter().map(|row| format!("\n  {row}")));
         let shown = self.bad_line_examples.len() + self.conflicting_examples.len();
-        let more = (self.bad_lines + self.conflicting_rows).saturating_sub(shown as u64);
+        let more = (self.bad_lines + self.conflicting_rows + self.replaced_rows).saturating_sub(shown as u64);
         if more > 0 {
             text.push_str(&format!("\n  and {more} more"));
         }

@@ -34,6 +34,28 @@ impl FromStr for InputFormat {
     }
 }
 
+/// What becomes of a row that contradicts one of the lake: same device and time, other values.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnConflict {
+    /// The lake's row counts, the file's is left out.
+    #[default]
+    Keep,
+    /// The file's row counts, the lake's stays with the mark `superseded`.
+    Replace,
+}
+
+impl FromStr for OnConflict {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "keep" => Ok(Self::Keep),
+            "replace" => Ok(Self::Replace),
+            _ => Err(format!("`{text}`: keep or replace")),
+        }
+    }
+}
+
 /// A measure or tag of the profile, and the column of the file that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnChoice {
@@ -86,6 +108,8 @@ pub struct IngestRequest {
     pub separator: Option<u8>,
     /// The zone of times that name none. `None` is +01:00 for UCI files (their own zone) and UTC for all others.
     pub utc_offset: Option<FixedOffset>,
+    /// Whether its rows take the place of rows that they contradict.
+    pub on_conflict: OnConflict,
     /// Where to write the hourly statistics of the file as JSON.
     pub stats: Option<PathBuf>,
 }
@@ -107,6 +131,7 @@ impl IngestRequest {
             device,
             separator: None,
             utc_offset: None,
+            on_conflict: OnConflict::Keep,
             stats: None,
         }
     }

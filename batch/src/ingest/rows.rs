@@ -202,6 +202,11 @@ pub(crate) fn fingerprint<'a>(
     state
 }
 
+/// The same with device and time: what the whole row says.
+pub(crate) const fn row_print(device: u32, time: i64, print: u64) -> u64 {
+    mix(mix(print, device as u64), time.cast_unsigned())
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "the halves of the product are folded")]
 const fn mix(state: u64, word: u64) -> u64 {
     let product = (state ^ word) as u128 * 0xd6e8_feb8_6659_fd93;

@@ -8,7 +8,10 @@ use kilowatch_shared::{
     position::{DeviceId, Offset, SourceId, SourcePosition},
 };
 
-use super::{BadLine, BadRow, IngestError, IngestReport, InputFile, ParsedRows, RepeatedRow, keys::Repeat};
+use super::{
+    BadLine, BadRow, Conflict, IngestError, IngestReport, InputFile, ParsedRows, RepeatedRow,
+    keys::{Fate, Repeat},
+};
 
 /// Bytes of bad lines that are kept for the dead letters: a million lines. A history with more of them is not the file
 /// that somebody meant to ingest.
@@ -23,17 +26,20 @@ pub(crate) struct Tally {
     pub rows: u64,
     /// Rows that say what an earlier one says.
     pub identical_rows: u64,
-    /// Rows that contradict an earlier one.
+    /// Rows that contradict an earlier one and are left out.
     pub conflicting_rows: u64,
+    /// Rows that count in the place of an earlier one, which they contradict.
+    pub replaced_rows: u64,
+    /// The first rows that contradict an earlier one.
+    pub conflicts: Vec<Conflict>,
     identical_examples: Vec<RepeatedRow>,
-    conflicting_examples: Vec<RepeatedRow>,
     bad: Vec<BadRow>,
     bad_bytes: usize,
     times: Option<(i64, i64)>,
 }
 
 impl Tally {
-    /// Adds parsed rows, of which `repeats` do not count.
+    /// Adds parsed rows, of which `repeats` do not all count.
     pub(crate) fn add(
         &mut self,
         file: &InputFile,
@@ -43,14 +49,17 @@ impl Tally {
         self.read_rows += (rows.len() + rows.bad.len()) as u64;
         self.rows += (rows.len() - repeats.len()) as u64;
         for repeat in repeats {
-            let (count, examples) = if repeat.identical {
-                (&mut self.identical_rows, &mut self.identical_examples)
-            } else {
-                (&mut self.conflicting_rows, &mut self.conflicting_examples)
+            let count = match (repeat.identical, repeat.fate) {
+                (true, _) => &mut self.identical_rows,
+                (false, Fate::Skipped) => &mut self.conflicting_rows,
+                (false, Fate::Replaces | Fate::CountsAgain) => &mut self.replaced_rows,
             };
             *count += 1;
-            if examples.len() < IngestReport::EXAMPLES {
-                examples.extend(repeated_row(rows, repeat));
+            if repeat.identical && self.identical_examples.len() < IngestReport::EXAMPLES {
+                self.identical_examples.extend(repeated_row(rows, repeat));
+            }
+            if self.conflicts.len() < IngestReport::EXAMPLES {
+                self.conflicts.extend(Conflict::of(rows, repeat));
             }
         }
         self.widen(rows, repeats);
@@ -81,6 +90,11 @@ impl Tally {
         }
     }
 
+    /// Whether the lake gains anything by it.
+    pub(crate) const fn changes_rows(&self) -> bool {
+        self.rows + self.replaced_rows > 0
+    }
+
     /// How many lines became no reading.
     pub(crate) fn bad_lines(&self) -> u64 {
         self.bad.len() as u64
@@ -92,6 +106,7 @@ impl Tally {
             ("appended", self.rows),
             ("identical", self.identical_rows),
             ("conflicting", self.conflicting_rows),
+            ("replaced", self.replaced_rows),
             ("dead_letters", self.bad_lines()),
         ]
         .into_iter()
@@ -126,15 +141,16 @@ impl Tally {
         report.rows = self.rows;
         report.identical_rows = self.identical_rows;
         report.conflicting_rows = self.conflicting_rows;
+        report.replaced_rows = self.replaced_rows;
         report.identical_examples = self.identical_examples;
-        report.conflicting_examples = self.conflicting_examples;
         report.time_range = self.times.and_then(|(from, to)| {
             Some((DateTime::from_timestamp_micros(from)?, DateTime::from_timestamp_micros(to)?))
         });
     }
 
     fn widen(&mut self, rows: &ParsedRows, repeats: &[Repeat]) {
-        let mut skipped = repeats.iter().map(|repeat| repeat.index).peekable();
+        let skipped = repeats.iter().filter(|repeat| repeat.fate == Fate::Skipped);
+        let mut skipped = skipped.map(|repeat| repeat.index).peekable();
         for (index, time) in rows.times.iter().enumerate() {
             if skipped.next_if_eq(&index).is_none() {
                 let (from, to) = self.times.unwrap_or((*time, *time));

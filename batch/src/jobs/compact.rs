@@ -210,14 +210,7 @@ impl Compaction<'_> {
             Err(LakeError::NoSuchTable { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        if let Some(column) = table.unknown_columns.first() {
-            let reason = format!(
-                "column `{column}` of table `{}` has a type that kilowatch cannot rewrite; compact it with the program \
-                 that added the column",
-                table.folder
-            );
-            return Err(LakeError::Refused { reason }.into());
-        }
+        table.check_rewritable()?;
         Ok(Some(table))
     }
 }

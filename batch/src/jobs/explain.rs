@@ -113,12 +113,9 @@ async fn commits(
     let mut commits = Vec::new();
     for version in deps.lake.versions(stream, readings, Some(table.version + 1), limit).await? {
         let number = version.version;
-        let changes = deps.lake.files_added_between(stream, readings, number - 1, number).await?;
-        let windows = match changes {
-            Some(changes) => {
-                let files = changes.added.into_iter().chain(changes.removed).collect();
-                windows_of(files, &deps.lake, table, profile).await?
-            }
+        let added = deps.lake.files_added_between(stream, readings, number - 1, number).await?;
+        let windows = match added {
+            Some(changes) => windows_of(&changes, &deps.lake, table, profile).await?,
             None => None,
         };
         commits.push(ExplainedCommit { version, windows });

@@ -6,33 +6,33 @@
 //! marked: the next roll-up would take its file for seen and count the row for good.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use arrow::{
-    array::{ArrayRef, AsArray, BooleanArray, RecordBatch},
+    array::{ArrayRef, AsArray, RecordBatch},
     compute::cast,
-    datatypes::{DataType, Int32Type, Int64Type, SchemaRef},
+    datatypes::{DataType, Int32Type, Int64Type},
 };
 use futures::TryStreamExt;
 use kilowatch_shared::{
     lake::{
         CommitOutcome, LakeError, LakeTable,
-        delta::{LakeFile, TableFiles, WrittenFile},
-        files::encode_file,
-        schema::readings_schema,
+        delta::{LakeFile, TableFiles},
         session::{SessionLimits, SessionTable, lake_session, stream_error},
     },
     stream::StreamProfile,
 };
 use object_store::path::Path;
-use tokio::task::spawn_blocking;
 
-use crate::{BatchDeps, BatchError, sql};
+use crate::{
+    BatchDeps, BatchError,
+    marking::{MarkedRows, remark},
+};
 
-/// Positions of rows: source, partition, offset.
-type Positions = HashSet<(String, i32, i64)>;
+/// Positions of rows by source, of which there are few: partition and offset.
+type Positions = HashMap<String, HashSet<(i32, i64)>>;
 
 /// A version of the table in which nothing is left to mark.
 #[derive(Debug)]
@@ -118,23 +118,22 @@ async fn look(
     if found.is_empty() {
         return Ok(Look::Settled);
     }
-    let (mut old, mut rewritten, mut marked) = (Vec::new(), Vec::new(), 0);
-    for file in live.files.iter().filter(|file| may_hold_one_of(file, &found)) {
-        if let Some((written, rows)) = rewrite(deps, profile, &live, file, &found).await? {
-            old.push(Arc::clone(file));
-            rewritten.push(written);
-            marked += rows;
-        }
-    }
-    if marked == 0 {
+    let holders = live.only(|file| may_hold_one_of(file, &found));
+    let is_found = |rows: &MarkedRows, row: usize| {
+        let (source, partition, offset) = rows.position(row);
+        found.get(source).is_some_and(|positions| positions.contains(&(partition, offset)))
+    };
+    let mark = |rows: &MarkedRows, row: usize| rows.is_superseded(row) || is_found(rows, row);
+    let marked = remark(deps, profile, &holders, mark).await?;
+    if marked.rows == 0 {
         return Err(unexpected(&"superseded rows are in none of the data files that they were found in"));
     }
-    let outcome = deps.lake.replace_files(profile, LakeTable::Readings, &old, &rewritten, true).await?;
+    let outcome = deps.lake.replace_files(profile, LakeTable::Readings, &marked.old, &marked.new, true).await?;
     if outcome == CommitOutcome::Conflict {
-        deps.lake.discard(profile, LakeTable::Readings, &rewritten).await;
+        deps.lake.discard(profile, LakeTable::Readings, &marked.new).await;
         return Ok(Look::Overtaken);
     }
-    Ok(Look::Marked(marked))
+    Ok(Look::Marked(marked.rows))
 }
 
 /// The data files that hold rows which came since a version; `None` if all count as new.
@@ -185,9 +184,9 @@ fn ranges_meet(a: &LakeFile, b: &LakeFile) -> bool {
 }
 
 fn may_hold_one_of(file: &LakeFile, positions: &Positions) -> bool {
-    file.stats
-        .source_offset
-        .is_none_or(|(least, greatest)| positions.iter().any(|(_, _, offset)| (least..=greatest).contains(offset)))
+    file.stats.source_offset.is_none_or(|(least, greatest)| {
+        positions.values().flatten().any(|(_, offset)| (least..=greatest).contains(offset))
+    })
 }
 
 async fn superseded_positions(
@@ -201,67 +200,11 @@ async fn superseded_positions(
     let mut positions = Positions::new();
     while let Some(batch) = batches.try_next().await.map_err(|error| stream_error(&error))? {
         let columns = PositionColumns::of(&batch)?;
-        positions.extend((0..batch.num_rows()).map(|row| columns.at(row)));
+        for (source, partition, offset) in (0..batch.num_rows()).map(|row| columns.at(row)) {
+            positions.entry(source).or_default().insert((partition, offset));
+        }
     }
     Ok(positions)
-}
-
-/// Stores a copy of a data file in which the rows are marked; `None` if it holds none of them.
-async fn rewrite(
-    deps: &BatchDeps,
-    profile: &StreamProfile,
-    table: &TableFiles,
-    file: &Arc<LakeFile>,
-    positions: &Positions,
-) -> Result<Option<(WrittenFile, u64)>, BatchError> {
-    let only = table.only(|other| other.path == file.path);
-    // One partition keeps the rows in their order.
-    let limits = SessionLimits { target_partitions: 1, ..SessionLimits::default() };
-    let session = lake_session(deps.lake.store(), &[SessionTable { name: "readings", files: &only }], &limits)?;
-    let mut stream = session.stream(&sql::for_profile(include_str!("all_columns.sql"), profile, 0)).await?;
-    let schema = readings_schema(profile);
-    let (mut batches, mut marked) = (Vec::new(), 0);
-    while let Some(batch) = stream.try_next().await.map_err(|error| stream_error(&error))? {
-        let (batch, rows) = mark(&batch, &schema, positions)?;
-        batches.push(batch);
-        marked += rows;
-    }
-    if marked == 0 {
-        return Ok(None);
-    }
-    let bucket = file.bucket.ok_or_else(|| unexpected(&format!("data file `{}` names no bucket", file.path)))?;
-    let encoded = spawn_blocking(move || encode_file(&schema, bucket, &batches))
-        .await
-        .map_err(|error| BatchError::Internal { job: "rollup", reason: format!("a worker stopped: {error}") })??;
-    let written = deps.lake.put_file(profile, LakeTable::Readings, encoded).await?;
-    Ok(Some((written, marked)))
-}
-
-fn mark(batch: &RecordBatch, schema: &SchemaRef, positions: &Positions) -> Result<(RecordBatch, u64), BatchError> {
-    let columns = PositionColumns::of(batch)?;
-    let mut marked = 0;
-    let mut out: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
-    for field in schema.fields() {
-        let column = batch.column_by_name(field.name()).ok_or_else(|| unexpected(&field.name()))?;
-        let column = cast(column, field.data_type()).map_err(|error| unexpected(&error))?;
-        if field.name() != "superseded" {
-            out.push(column);
-            continue;
-        }
-        let flags: BooleanArray = column
-            .as_boolean()
-            .iter()
-            .enumerate()
-            .map(|(row, flag)| {
-                let found = positions.contains(&columns.at(row));
-                marked += u64::from(found);
-                Some(flag.unwrap_or(false) || found)
-            })
-            .collect();
-        out.push(Arc::new(flags));
-    }
-    let batch = RecordBatch::try_new(Arc::clone(schema), out).map_err(|error| unexpected(&error))?;
-    Ok((batch, marked))
 }
 
 struct PositionColumns {

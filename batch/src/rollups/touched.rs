@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use kilowatch_shared::{
     checkpoint::Boundary,
     lake::{
         LakeTable,
-        delta::{DeltaLake, LakeFile, TableFiles},
+        delta::{DeltaLake, FileChanges, LakeFile, TableFiles},
     },
     position::DeviceId,
     stream::StreamProfile,
@@ -99,29 +99,50 @@ pub(crate) async fn scope_since(
     if !lake.are_stored(&table.of_files(gone.cloned().collect())).await? {
         return Ok(Scope::All);
     }
-    let mut touched = TouchedWindows::default();
-    touch_rows_of(&table.of_files(changes.added), lake, profile, &mut touched).await?;
-    if !touched.too_many() {
-        touch_rows_of(&table.of_files(changes.removed), lake, profile, &mut touched).await?;
-    }
+    let touched = touched_by(&changes, lake, table, profile).await?;
     Ok(if touched.too_many() { Scope::All } else { Scope::Touched(touched) })
 }
 
-/// How many windows the rows of these data files fall into, which the table may no longer name; `None` if there are too
-/// many to tell apart, or if a vacuum took some of the files.
+/// How many windows the rows fall into that these changes brought, took or marked; `None` if there are too many to tell
+/// apart, or if their files are gone.
 pub(crate) async fn windows_of(
-    files: Vec<Arc<LakeFile>>,
+    changes: &FileChanges,
     lake: &DeltaLake,
     table: &TableFiles,
     profile: &StreamProfile,
 ) -> Result<Option<u64>, BatchError> {
-    let files = table.of_files(files);
-    if !lake.are_stored(&files).await? {
+    let files = changes.added.iter().chain(&changes.removed).cloned().collect();
+    if !lake.are_stored(&table.of_files(files)).await? {
         return Ok(None);
     }
-    let mut touched = TouchedWindows::default();
-    touch_rows_of(&files, lake, profile, &mut touched).await?;
+    let touched = touched_by(changes, lake, table, profile).await?;
     Ok((!touched.too_many()).then_some(touched.len() as u64))
+}
+
+/// The windows of the rows that are not the same before and after. A file that was written anew to mark a few of its rows
+/// holds all others as they were, so files of one bucket are compared where some were removed.
+async fn touched_by(
+    changes: &FileChanges,
+    lake: &DeltaLake,
+    table: &TableFiles,
+    profile: &StreamProfile,
+) -> Result<TouchedWindows, BatchError> {
+    let rewritten: BTreeSet<Option<NaiveDate>> = changes.removed.iter().map(|file| file.bucket).collect();
+    let (compared, new): (Vec<_>, Vec<_>) =
+        changes.added.iter().cloned().partition(|file| rewritten.contains(&file.bucket));
+    let mut touched = TouchedWindows::default();
+    touch_rows_of(&table.of_files(new), lake, profile, &mut touched).await?;
+    for bucket in rewritten {
+        let of_bucket = |files: &[Arc<LakeFile>]| {
+            table.of_files(files.iter().filter(|file| file.bucket == bucket).cloned().collect())
+        };
+        let (before, after) = (of_bucket(&changes.removed), of_bucket(&compared));
+        let mut query = WindowQuery::between(lake, (&before, &after), profile)?;
+        for secs in &profile.rollup_windows_secs {
+            query.touch_differing(*secs, &mut touched).await?;
+        }
+    }
+    Ok(touched)
 }
 
 async fn touch_rows_of(

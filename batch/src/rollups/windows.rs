@@ -52,6 +52,17 @@ impl<'a> WindowQuery<'a> {
         Ok(Self { session, profile, devices: None, elapsed: Duration::ZERO })
     }
 
+    /// A query over what differs between two sets of files, for [`Self::touch_differing`].
+    pub(crate) fn between(
+        lake: &DeltaLake,
+        (before, after): (&TableFiles, &TableFiles),
+        profile: &'a StreamProfile,
+    ) -> Result<Self, BatchError> {
+        let tables = [SessionTable { name: "before", files: before }, SessionTable { name: "after", files: after }];
+        let session = lake_session(lake.store(), &tables, &SessionLimits::default())?;
+        Ok(Self { session, profile, devices: None, elapsed: Duration::ZERO })
+    }
+
     /// Only of the devices from one to another, in the order of their ids.
     pub(crate) fn of_devices(mut self, first: &DeviceId, last: &DeviceId) -> Self {
         self.devices = Some((first.clone(), last.clone()));
@@ -85,8 +96,26 @@ impl<'a> WindowQuery<'a> {
 
     /// The windows of one length that the rows of the files fall into, up to too many.
     pub(crate) async fn touch(&mut self, window_secs: u32, touched: &mut TouchedWindows) -> Result<(), BatchError> {
+        self.gather(include_str!("touched.sql"), window_secs, touched).await
+    }
+
+    /// The windows of the rows that only one of two sets of files has, up to too many.
+    pub(crate) async fn touch_differing(
+        &mut self,
+        window_secs: u32,
+        touched: &mut TouchedWindows,
+    ) -> Result<(), BatchError> {
+        self.gather(include_str!("differing.sql"), window_secs, touched).await
+    }
+
+    async fn gather(
+        &mut self,
+        template: &str,
+        window_secs: u32,
+        touched: &mut TouchedWindows,
+    ) -> Result<(), BatchError> {
         let began = Instant::now();
-        let mut batches = self.stream(include_str!("touched.sql"), window_secs).await?;
+        let mut batches = self.stream(template, window_secs).await?;
         while !touched.too_many()
             && let Some(batch) = batches.try_next().await.map_err(|error| stream_error(&error))?
         {

@@ -44,7 +44,7 @@ async fn rows_that_another_file_brought_are_skipped_as_identical_or_conflicting(
     assert_eq!((second.rows, second.identical_rows, second.conflicting_rows), (3, 4, 1));
     assert_eq!(second.read_rows, second.rows + second.identical_rows + second.conflicting_rows);
     let conflict = &second.conflicting_examples[0];
-    assert_eq!((conflict.line, conflict.within_file), (4, false));
+    assert_eq!((conflict.line, conflict.earlier_line), (4, None));
     assert_eq!(conflict.event_time, instant("2006-12-31T23:07:00Z"));
     assert_eq!(second.identical_examples.iter().map(|row| row.line).collect::<Vec<_>>(), [2, 3, 5, 6]);
     assert_eq!(room.number("SELECT COUNT(*) FROM readings").await, 13);
@@ -71,7 +71,7 @@ async fn a_row_that_is_repeated_inside_a_file_counts_once_wherever_it_stands() {
     let report = room.ingest_bytes("a.txt", &uci(&lines.iter().map(String::as_str).collect::<Vec<_>>())).await;
     assert_eq!((report.rows, report.identical_rows, report.conflicting_rows), (4, 1, 1));
     assert!(report.identical_examples[0].within_file && report.identical_examples[0].line == 4);
-    assert!(report.conflicting_examples[0].within_file && report.conflicting_examples[0].line == 6);
+    assert!(report.conflicting_examples[0].earlier_line == Some(3) && report.conflicting_examples[0].line == 6);
     assert_eq!(room.number("SELECT COUNT(*) FROM readings").await, 4);
     assert_eq!(room.number("SELECT CAST(MAX(active_power) AS BIGINT) FROM readings").await, 1);
 }

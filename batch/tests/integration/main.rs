@@ -17,6 +17,7 @@ mod ingest_formats;
 mod ingest_inputs;
 mod ingest_refusals;
 mod ingest_repeats;
+mod ingest_replace;
 mod ingest_uci;
 mod live;
 mod real_data;

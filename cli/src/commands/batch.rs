@@ -7,7 +7,7 @@ use chrono::{DateTime, FixedOffset, Utc};
 use clap::{Args, Subcommand};
 use kilowatch_batch::{
     BatchDeps, Summary,
-    ingest::{ColumnChoice, IngestReport, IngestRequest, Input, InputFormat, Inputs},
+    ingest::{ColumnChoice, IngestReport, IngestRequest, Input, InputFormat, Inputs, OnConflict},
     jobs::{
         compact::{CompactReport, CompactRequest, compact},
         explain::explain,
@@ -95,6 +95,9 @@ pub struct IngestArgs {
     /// What separates fields [default: what the header has most of].
     #[arg(long, value_name = "CHAR")]
     separator: Option<char>,
+    /// What counts where a row has another value than the lake: `keep` the lake's, `replace` it by the file's.
+    #[arg(long, value_name = "keep|replace", default_value = "keep")]
+    on_conflict: OnConflict,
     /// Also writes the hourly statistics of the file as JSON.
     #[arg(long, value_name = "FILE")]
     stats: Option<PathBuf>,
@@ -115,6 +118,7 @@ impl IngestArgs {
             device_column: self.device_column.clone(),
             separator,
             utc_offset: self.utc_offset,
+            on_conflict: self.on_conflict,
             stats: self.stats.clone(),
             ..IngestRequest::new(input.name.clone(), self.device.clone())
         })

@@ -10,6 +10,7 @@ use super::{
     actions::{Add, LogLine, Remove},
     append::{aside, encode_rows, table_lines},
     commit::Draft,
+    state::TableState,
 };
 use crate::{
     dead_letter::DeadLetter,
@@ -32,6 +33,15 @@ pub struct FileIngest {
     pub name: String,
     /// Rows by what became of them, such as `appended` or `identical`.
     pub counts: BTreeMap<String, u64>,
+}
+
+/// Data files that are written anew, with other flags, in the commit of a history file.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Replaced<'a> {
+    /// Those of the table.
+    pub old: &'a [Arc<LakeFile>],
+    /// What stands in their place.
+    pub new: &'a [WrittenFile],
 }
 
 /// A data file in the store that no commit has named yet.
@@ -117,8 +127,32 @@ impl DeltaLake {
         files: &[WrittenFile],
     ) -> Result<CommitOutcome, LakeError> {
         let ingests = format!("{}/ingest", profile.name);
-        let seen = base.version.unwrap_or(-1);
-        self.commit_file(profile, LakeTable::Readings, ingest, files, Some((&ingests, seen))).await
+        let since = Some((ingests.as_str(), base.version.unwrap_or(-1)));
+        let commit = FileCommit { files, since, once: true, replaced: Replaced::default() };
+        self.commit_file(profile, LakeTable::Readings, ingest, &commit).await
+    }
+
+    /// The same for a history file of which some rows take the place of others: the data files of those come back marked, in
+    /// the very commit that adds the file's rows. A file that is known may come again, for rows that it did not bring then.
+    ///
+    /// It is a [`CommitOutcome::Conflict`] as of [`Self::append_file`], and if one of the files to be replaced is no longer
+    /// in the table.
+    ///
+    /// # Errors
+    /// The store's; it is then unknown whether the commit is in.
+    pub async fn append_file_replacing(
+        &self,
+        profile: &StreamProfile,
+        base: &LakeSnapshot,
+        ingest: &FileIngest,
+        files: &[WrittenFile],
+        replaced: Replaced<'_>,
+    ) -> Result<CommitOutcome, LakeError> {
+        let ingests = format!("{}/ingest", profile.name);
+        let since = Some((ingests.as_str(), base.version.unwrap_or(-1)));
+        // Every commit of a file moves `since`, so that one of this very file cannot come in between.
+        let commit = FileCommit { files, since, once: false, replaced };
+        self.commit_file(profile, LakeTable::Readings, ingest, &commit).await
     }
 
     /// Appends the lines of a history file that became no reading. Done before its readings are; a second call of the
@@ -140,7 +174,8 @@ impl DeltaLake {
         }
         let encoded = aside(|| encode_rows(profile, rows.iter()))?;
         let files = self.put_files(profile, table, encoded).await?;
-        if self.commit_file(profile, table, ingest, &files, None).await? == CommitOutcome::Conflict {
+        let commit = FileCommit { files: &files, since: None, once: true, replaced: Replaced::default() };
+        if self.commit_file(profile, table, ingest, &commit).await? == CommitOutcome::Conflict {
             self.discard(profile, table, &files).await;
         }
         Ok(())
@@ -167,7 +202,7 @@ impl DeltaLake {
         let rows_written = old.iter().map(|file| file.modified_at.timestamp_millis()).max();
         self.table(&profile.name, table)
             .commit(now, |state| {
-                if !old.iter().all(|file| state.is_some_and(|state| state.file(&file.path).is_some())) {
+                if !holds_all(state, old) {
                     return Ok(None);
                 }
                 let mut lines = table_lines(state, &columns, now.timestamp_millis())?;
@@ -189,15 +224,13 @@ impl DeltaLake {
             .await
     }
 
-    /// Commits files under the `txn` of their history file. `since` names an app id that must not have moved after a
-    /// version, and is moved here.
+    /// Commits files under the `txn` of their history file.
     async fn commit_file(
         &self,
         profile: &StreamProfile,
         table: LakeTable,
         ingest: &FileIngest,
-        files: &[WrittenFile],
-        since: Option<(&str, i64)>,
+        commit: &FileCommit<'_>,
     ) -> Result<CommitOutcome, LakeError> {
         self.check_drafted(profile, table, files).await?;
         let now = self.now();
@@ -211,23 +244,40 @@ impl DeltaLake {
         );
         self.table(&profile.name, table)
             .commit(now, |state| {
-                if state.is_some_and(|state| state.txn(&file).is_some()) {
+                let known = state.and_then(|state| state.txn(&file));
+                if (commit.once && known.is_some()) || !holds_all(state, commit.replaced.old) {
                     return Ok(None);
                 }
                 let mut lines = table_lines(state, &columns, millis)?;
-                if let Some((app_id, seen)) = since {
+                if let Some((app_id, seen)) = commit.since {
                     let last = state.and_then(|state| state.txn(app_id));
                     if last.is_some_and(|last| last.set_by > seen) {
                         return Ok(None);
                     }
                     lines.push(LogLine::of_txn(app_id.to_owned(), last.map_or(0, |last| last.value) + 1, millis));
                 }
-                lines.push(LogLine::of_txn(file.clone(), 1, millis));
-                lines.extend(files.iter().map(WrittenFile::line));
-                Ok(Some(Draft { operation: "WRITE", facts: facts.clone(), lines }))
+                lines.push(LogLine::of_txn(file.clone(), known.map_or(0, |known| known.value) + 1, millis));
+                lines.extend(commit.replaced.old.iter().map(|file| removal(file, true, millis)));
+                lines.extend(commit.replaced.new.iter().chain(commit.files).map(WrittenFile::line));
+                let operation = if commit.replaced.old.is_empty() { "WRITE" } else { "MERGE" };
+                Ok(Some(Draft { operation, facts: facts.clone(), lines }))
             })
             .await
     }
+}
+
+/// What the commit of a history file brings.
+struct FileCommit<'a> {
+    files: &'a [WrittenFile],
+    /// An app id that must not have moved after a version, and is moved here.
+    since: Option<(&'a str, i64)>,
+    /// Whether it is a conflict that the file is known.
+    once: bool,
+    replaced: Replaced<'a>,
+}
+
+fn holds_all(state: Option<&TableState>, files: &[Arc<LakeFile>]) -> bool {
+    files.iter().all(|file| state.is_some_and(|state| state.file(&file.path).is_some()))
 }
 
 /// The app id that makes a file known, atomically with its rows.

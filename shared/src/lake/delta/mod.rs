@@ -35,7 +35,7 @@ mod vacuum;
 pub use changes::FileChanges;
 pub use door::DeltaLake;
 pub use history::{CommitAuthor, CommittedSegment, TableVersion};
-pub use ingest::{FileIngest, WrittenFile};
+pub use ingest::{FileIngest, Replaced, WrittenFile};
 pub use replays::replayed_position;
 pub use state::LakeFile;
 pub use tables::TableFiles;

@@ -48,6 +48,21 @@ impl TableFiles {
         Self { files, ..self.clone() }
     }
 
+    /// Fails for a table of which a file cannot be written anew with all that it holds.
+    ///
+    /// # Errors
+    /// [`LakeError::Refused`] if another program gave it a column of a type that kilowatch does not write.
+    pub fn check_rewritable(&self) -> Result<(), LakeError> {
+        self.unknown_columns.first().map_or(Ok(()), |column| {
+            let reason = format!(
+                "column `{column}` of table `{}` has a type that kilowatch cannot rewrite; do this with the program that \
+                 added the column",
+                self.folder
+            );
+            Err(LakeError::Refused { reason })
+        })
+    }
+
     /// The same version with fewer files, such as those of the buckets that a query needs.
     #[must_use]
     pub fn only(&self, keep: impl Fn(&LakeFile) -> bool) -> Self {
