@@ -132,6 +132,11 @@ pub enum BatchError {
 }
 
 impl BatchError {
+    /// A worker of a job that panicked or was cancelled.
+    pub(crate) fn stopped(job: &'static str, error: &tokio::task::JoinError) -> Self {
+        Self::Internal { job, reason: format!("a worker stopped: {error}") }
+    }
+
     /// Whether the same job may go through later, with nothing changed by anybody.
     #[must_use]
     pub const fn retry_hint(&self) -> RetryHint {

@@ -182,8 +182,7 @@ async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, LakeError> + Send + 'static,
 ) -> Result<T, BatchError> {
     // Speed may live in this process, and encoding keeps a thread busy.
-    let done = spawn_blocking(work).await;
-    Ok(done.map_err(|error| unexpected(&format!("a worker stopped: {error}")))??)
+    Ok(spawn_blocking(work).await.map_err(|error| BatchError::stopped("marking", &error))??)
 }
 
 fn unexpected(reason: &dyn std::fmt::Display) -> BatchError {

@@ -141,6 +141,20 @@ pub enum IngestError {
         /// What the reader said.
         reason: String,
     },
+    /// More bytes than the spool may hold.
+    #[error(
+        "{}: it does not fit into the spool {}, which may hold {limit_mib} MiB (ingest.spool_mib); raise that, or bring the \
+         bytes to this machine, unpack them, and name the files",
+        path.display(), folder.display()
+    )]
+    SpoolFull {
+        /// What was to be spooled.
+        path: PathBuf,
+        /// Where.
+        folder: PathBuf,
+        /// How much may be there.
+        limit_mib: u64,
+    },
     /// A store does not give it.
     #[error("{url}: {reason}; {fix}")]
     Remote {

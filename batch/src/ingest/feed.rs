@@ -54,18 +54,15 @@ impl Feed {
     pub(crate) async fn next(&mut self) -> Result<Option<ParsedRows>, BatchError> {
         match self.blocks.recv().await {
             Some(Parsing::Done(rows)) => Ok(Some(rows)),
-            Some(Parsing::Running(task)) => task.await.map(Some).map_err(|error| stopped(&error)),
+            Some(Parsing::Running(task)) => task.await.map(Some).map_err(|error| BatchError::stopped("ingest", &error)),
             None => match self.reader.take() {
-                Some(reader) => Ok(reader.await.map_err(|error| stopped(&error))?.map(|()| None)?),
+                Some(reader) => {
+                    Ok(reader.await.map_err(|error| BatchError::stopped("ingest", &error))?.map(|()| None)?)
+                }
                 None => Ok(None),
             },
         }
     }
-}
-
-/// A worker that panicked or was cancelled.
-pub(crate) fn stopped(error: &tokio::task::JoinError) -> BatchError {
-    BatchError::Internal { job: "ingest", reason: format!("a worker stopped: {error}") }
 }
 
 fn read_text(

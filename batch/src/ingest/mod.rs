@@ -32,7 +32,7 @@ mod time;
 
 pub use conflicts::{Cell, ConflictingRow, Contradiction};
 pub use error::IngestError;
-pub use inputs::{Input, Inputs};
+pub use inputs::{IngestConfig, Input, Inputs, Spool};
 pub use progress::{NoProgress, Progress};
 pub use report::{BadLine, FileOutcome, IngestReport, RepeatedRow};
 pub use request::{ColumnChoice, IngestRequest, InputFormat, OnConflict};
@@ -40,7 +40,7 @@ pub use request::{ColumnChoice, IngestRequest, InputFormat, OnConflict};
 pub(crate) use blocks::{Block, BlockReader};
 pub(crate) use buckets::{BucketBuffer, BucketRows};
 pub(crate) use conflicts::{Conflict, told};
-pub(crate) use feed::{Feed, stopped};
+pub(crate) use feed::Feed;
 pub(crate) use keys::{DeviceNumbers, KeySet, find_repeats};
 pub(crate) use lake_keys::LakeKeys;
 pub(crate) use open::InputFile;

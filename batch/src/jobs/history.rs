@@ -1,6 +1,6 @@
 //! Each run of a job leaves a line in the history on the pages.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use chrono::{DateTime, Utc};
 use kilowatch_shared::{
@@ -8,7 +8,12 @@ use kilowatch_shared::{
     stream::StreamProfile,
 };
 
+use tokio::time::timeout;
+
 use crate::{BatchDeps, BatchError};
+
+/// How long the views may take to note a run: its work is done, and whoever waits for the job wants its answer.
+const NOTE: Duration = Duration::from_secs(10);
 
 /// What a run says of itself when it ends.
 pub trait Summary {
@@ -25,7 +30,7 @@ pub trait Summary {
 pub(crate) async fn recorded<T: Summary>(
     deps: &BatchDeps,
     profile: &StreamProfile,
-    job: &'static str,
+    job: &str,
     run: impl Future<Output = Result<T, BatchError>>,
 ) -> Result<T, BatchError> {
     let started_at: DateTime<Utc> = deps.clock.now();
@@ -43,8 +48,18 @@ pub(crate) async fn recorded<T: Summary>(
         rows,
         message,
     };
-    if let Err(error) = deps.views.add_job_run(&run).await {
-        tracing::warn!(job.name = job, job.status = status.as_str(), %error, "the run is not in the history");
+    match timeout(NOTE, deps.views.add_job_run(&run)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(job.name = job, job.status = status.as_str(), %error, "the run is not in the history");
+        }
+        Err(_elapsed) => {
+            tracing::warn!(
+                job.name = job,
+                secs = NOTE.as_secs(),
+                "the views do not answer, the run may not be in the history"
+            );
+        }
     }
     outcome
 }

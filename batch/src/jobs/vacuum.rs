@@ -132,7 +132,9 @@ pub async fn vacuum(
     if retention.versions_days < SAFE_RETENTION_DAYS && !request.force && !request.dry_run {
         return Err(BatchError::UnsafeRetention { days: retention.versions_days, safe_days: SAFE_RETENTION_DAYS });
     }
-    recorded(deps, profile, "vacuum", run(deps, profile, request, progress.as_ref())).await
+    let running = run(deps, profile, request, progress.as_ref());
+    // A question is no run: the schedule would take it for tonight's.
+    if request.dry_run { running.await } else { recorded(deps, profile, "vacuum", running).await }
 }
 
 async fn run(

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{retry::RetryHint, stream::StreamProfile, views::ViewsError};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -18,13 +18,16 @@ use crate::{
         compact::{CompactRequest, compact},
         forecast::{ForecastRequest, forecast},
         rollup::{RollupRequest, rollup},
-        train::{TrainRequest, declared_models, train},
+        train::{TrainRequest, declared_models, job_of, train},
         vacuum::{VacuumRequest, vacuum},
     },
 };
 
 /// Longest sleep: a clock that is set, or a machine that was suspended, is noticed after this time.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// How long the views may take to tell when jobs ran last.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// Shortest sleep, should the clock say again and again that something was due a moment ago.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
@@ -98,11 +101,17 @@ impl StreamSchedule<'_> {
             return;
         }
         if !self.knows_history {
-            if let Err(error) = self.learn_history(deps).await {
-                tracing::warn!(stream = %self.profile.name, %error, "the history of jobs cannot be read, no job runs until it can");
-                return;
+            match timeout(ANSWER, self.learn_history(deps)).await {
+                Ok(Ok(())) => self.knows_history = true,
+                Ok(Err(error)) => {
+                    tracing::warn!(stream = %self.profile.name, %error, "the history of jobs cannot be read, no job runs until it can");
+                    return;
+                }
+                Err(_elapsed) => {
+                    tracing::warn!(stream = %self.profile.name, secs = ANSWER.as_secs(), "the views do not answer, no job runs until they do");
+                    return;
+                }
             }
-            self.knows_history = true;
         }
         for job in self.schedule.take_due(deps.clock.now()) {
             let began = deps.clock.now();
@@ -129,11 +138,25 @@ impl StreamSchedule<'_> {
 
     async fn learn_history(&mut self, deps: &BatchDeps) -> Result<(), ViewsError> {
         for job in ScheduledJob::ALL {
-            if let Some(began) = deps.views.last_job_start(&self.profile.name, job.as_str()).await? {
+            let mut first: Option<DateTime<Utc>> = None;
+            // Of several trainings the one that is behind says when all were done.
+            for name in names_of(job, self.profile) {
+                let began = deps.views.last_job_start(&self.profile.name, &name).await?;
+                first = first.into_iter().chain(began).min();
+            }
+            if let Some(began) = first {
                 self.schedule.ran(job, began);
             }
         }
         Ok(())
+    }
+}
+
+/// The names under which the history has the runs of a job.
+fn names_of(job: ScheduledJob, profile: &StreamProfile) -> Vec<String> {
+    match job {
+        ScheduledJob::Train => declared_models(profile).into_iter().map(job_of).collect(),
+        _ => vec![job.as_str().to_owned()],
     }
 }
 

@@ -1,13 +1,11 @@
 //! What people name becomes files: folders, patterns, archives.
 
-use std::{
-    collections::BTreeMap,
-    ffi::OsString,
-    io::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, ffi::OsString, io::Write as _, path::Path};
 
-use kilowatch_batch::ingest::{IngestError, Input, Inputs};
+use kilowatch_batch::{
+    BatchError,
+    ingest::{IngestConfig, Input, Inputs, Spool},
+};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 /// A folder with these files, each of which holds its own name.
@@ -34,9 +32,14 @@ fn archive(path: &Path, members: &[(&str, &str)]) {
     zip.finish().unwrap();
 }
 
-async fn resolved(folder: &Path, named: &[&str]) -> Result<Inputs, IngestError> {
+/// The folder's own spool with room for a MiB.
+fn spool(folder: &Path) -> Spool {
+    Spool::open(folder.join("own/spool"), IngestConfig { spool_mib: 1 })
+}
+
+async fn resolved(folder: &Path, named: &[&str]) -> Result<Inputs, BatchError> {
     let named: Vec<OsString> = named.iter().map(|name| folder.join(name).into_os_string()).collect();
-    Inputs::resolve(&named, &BTreeMap::new(), &folder.join("spool")).await
+    Inputs::resolve(&named, &BTreeMap::new(), &folder.join("own"), spool(folder)).await
 }
 
 /// The names below the folder, and what each file holds; an error stands for its file.
@@ -91,7 +94,7 @@ async fn the_members_of_an_archive_are_files_of_their_own_and_leave_no_spool() {
         pair("last.csv", "last.csv"),
     ];
     assert_eq!(found(folder.path(), &["a.zip", "last.csv"]).await, expected);
-    assert_eq!(std::fs::read_dir(folder.path().join("spool")).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(folder.path().join("own/spool")).unwrap().count(), 0);
 }
 
 #[tokio::test]
@@ -116,6 +119,73 @@ async fn what_names_nothing_says_so() {
     assert!(refused("d").await.ends_with("d: the folder holds no file"));
     assert!(refused("*.csv").await.ends_with("*.csv: no file matches this pattern"));
     let named = ["s3://user:s3cr3t@bucket/x".into()];
-    let error = Inputs::resolve(&named, &BTreeMap::new(), &PathBuf::from("spool")).await.unwrap_err().to_string();
+    let resolved = Inputs::resolve(&named, &BTreeMap::new(), folder.path(), spool(folder.path())).await;
+    let error = resolved.unwrap_err().to_string();
     assert!(error.contains("s3://bucket/prefix") && !error.contains("s3cr3t"), "{error}");
+}
+
+#[tokio::test]
+async fn a_second_way_to_a_file_is_no_second_file_and_links_that_lead_back_up_end() {
+    let folder = folder(&["d/a.csv", "d/sub/b.csv"]);
+    let d = folder.path().join("d");
+    std::os::unix::fs::symlink(&d, d.join("sub/up")).unwrap();
+    std::os::unix::fs::symlink(d.join("a.csv"), d.join("z.csv")).unwrap();
+    for named in ["d", "d/**/*.csv"] {
+        let found = found(folder.path(), &[named]).await;
+        assert_eq!(found.len(), 2, "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn kilowatchs_own_folder_is_no_history() {
+    let folder = folder(&["a.csv", "own/views.csv", "own/lake/b.csv"]);
+    for named in [".", "**/*.csv"] {
+        let found = found(folder.path(), &[named]).await;
+        assert_eq!(found.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["a.csv"]);
+    }
+    let refused = resolved(folder.path(), &["own"]).await.unwrap_err().to_string();
+    assert!(refused.ends_with("own: the folder holds no file but those of kilowatch's own data folder"), "{refused}");
+    assert_eq!(found(folder.path(), &["own/views.csv"]).await.len(), 1, "a file that is named itself is meant");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_into_the_spool_is_refused_with_the_way_out_and_the_next_file_comes() {
+    let folder = folder(&["last.csv"]);
+    let large = "x".repeat((1 << 20) + 1);
+    archive(&folder.path().join("a.zip"), &[("large.csv", &large), ("small.csv", "small")]);
+    let found = found(folder.path(), &["a.zip", "last.csv"]).await;
+    let refused =
+        "which may hold 1 MiB (ingest.spool_mib); raise that, or bring the bytes to this machine, unpack them";
+    assert!(found[0].1.contains("a.zip/large.csv: it does not fit into the spool"), "{found:?}");
+    assert!(found[0].1.contains(refused), "{found:?}");
+    assert_eq!(found[1..].iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a.zip/small.csv", "last.csv"]);
+    assert_eq!(std::fs::read_dir(folder.path().join("own/spool")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn the_spool_of_a_process_that_is_gone_is_removed_and_one_in_use_is_not() {
+    let folder = folder(&["own/spool/ingest-left", "own/spool/else"]);
+    archive(&folder.path().join("a.zip"), &[("one.csv", "one")]);
+    let mut inputs = resolved(folder.path(), &["a.zip"]).await.unwrap();
+    let input = inputs.next().await.unwrap().unwrap();
+    let _another_call = spool(folder.path());
+    assert_eq!(std::fs::read_to_string(&input.at).unwrap(), "one");
+    let mut left: Vec<_> =
+        std::fs::read_dir(folder.path().join("own/spool")).unwrap().map(|e| e.unwrap().path()).collect();
+    left.sort();
+    assert_eq!(left, [folder.path().join("own/spool/else"), input.at.clone()]);
+    drop(input);
+    assert_eq!(std::fs::read_dir(folder.path().join("own/spool")).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_spool_that_is_cleared_is_empty_while_it_is_in_use() {
+    let folder = folder(&[]);
+    archive(&folder.path().join("a.zip"), &[("one.csv", "one")]);
+    let spool = spool(folder.path());
+    let named = [folder.path().join("a.zip").into_os_string()];
+    let mut inputs = Inputs::resolve(&named, &BTreeMap::new(), folder.path(), spool.clone()).await.unwrap();
+    let input = inputs.next().await.unwrap().unwrap();
+    spool.clear();
+    assert!(!input.at.exists());
 }

@@ -11,12 +11,15 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_batch::{
-    BatchDeps, RetentionConfig, ScheduleConfig, jobs::train::declared_models, schedule::run_schedule,
+    BatchDeps, RetentionConfig, ScheduleConfig,
+    jobs::train::{declared_models, job_of},
+    schedule::run_schedule,
 };
 use kilowatch_shared::{
     clock::Clock,
     job::{JobRun, JobStatus},
     lake::{delta::DeltaLake, store::LakeStore},
+    model::ModelKind,
 };
 use object_store::{
     memory::InMemory,
@@ -50,7 +53,8 @@ async fn a_job_that_fails_is_recorded_and_the_others_go_on() {
         // There is nothing to learn from, so each training fails; it is tried again the next night.
         loop {
             let runs = room.deps.views.recent_job_runs(&room.profile.name, 10_000).await.unwrap();
-            let failed = runs.iter().filter(|run| run.job == "train" && run.status == JobStatus::Failed).count();
+            let failed =
+                runs.iter().filter(|run| run.job.starts_with("train_") && run.status == JobStatus::Failed).count();
             let forecasts = runs.iter().filter(|run| run.job == "forecast" && run.status == JobStatus::Skipped).count();
             if failed >= 6 && forecasts >= 2 && runs.iter().any(|run| run.job == "rollup") {
                 stop.cancel();
@@ -113,7 +117,7 @@ async fn a_training_that_finds_the_lake_away_is_tried_again_until_it_is_back() {
     let (ran, runs) =
         tokio::join!(run_schedule(&deps, &profiles, &config, RetentionConfig::default(), stop.clone()), watch);
     assert_eq!(ran, Ok(()));
-    assert!(runs.iter().all(|run| run.job == "train" && run.status == JobStatus::Failed));
+    assert!(runs.iter().all(|run| run.job.starts_with("train_") && run.status == JobStatus::Failed));
     let away = runs.iter().filter(|run| run.message.starts_with("the lake is not available")).count();
     assert!(away >= 3 * kinds, "{runs:?}");
     assert!(runs.iter().all(|run| run.started_at < instant("2008-01-01T00:00:00Z")), "it waited for its next year");
@@ -224,7 +228,7 @@ async fn a_training_that_was_missed_while_no_process_ran_is_made_up_for_at_the_s
     let room = Room::new().await;
     let days_ago = instant("2007-05-29T02:30:00Z");
     let past = JobRun {
-        job: "train".to_owned(),
+        job: job_of(ModelKind::Forecast),
         stream: room.profile.name.clone(),
         started_at: days_ago,
         finished_at: days_ago,
@@ -238,7 +242,10 @@ async fn a_training_that_was_missed_while_no_process_ran_is_made_up_for_at_the_s
     let profiles = [room.profile.clone()];
     let config = ScheduleConfig::default();
     let watch = async {
-        runs_of(&room, "train", 1 + declared_models(&room.profile).len()).await;
+        runs_of(&room, &job_of(ModelKind::Forecast), 2).await;
+        for kind in declared_models(&room.profile) {
+            runs_of(&room, &job_of(kind), 1).await;
+        }
         stop.cancel();
     };
     let (ran, ()) =

@@ -137,7 +137,7 @@ async fn too_short_a_history_says_what_is_needed_and_leaves_a_failed_run() {
     let error = train_kind(&room, ModelKind::Forecast).await.unwrap_err().to_string();
     assert!(error.contains("336 hours of history of one device"), "{error}");
     let runs = room.deps.views.recent_job_runs(&room.profile.name, 10).await.unwrap();
-    assert_eq!(runs.iter().filter(|run| run.job == "train" && run.status == JobStatus::Failed).count(), 4);
+    assert_eq!(runs.iter().filter(|run| run.job.starts_with("train_") && run.status == JobStatus::Failed).count(), 4);
 }
 
 #[tokio::test]

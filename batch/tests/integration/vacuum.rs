@@ -166,6 +166,8 @@ async fn a_dry_run_says_the_same_and_deletes_nothing() {
     let asked = VacuumRequest { dry_run: true, ..VacuumRequest::default() };
     let told = vacuum(&later, &room.profile, &asked, Arc::new(NoProgress)).await.unwrap();
     assert_eq!((room.version().await, room.stored_data_files().await), (version, stored));
+    let runs = room.deps.views.recent_job_runs(&room.profile.name, 10).await.unwrap();
+    assert!(runs.iter().all(|run| run.job != "vacuum"), "a question is no run: {runs:?}");
     let done = vacuumed(&later, &room).await;
     assert!(told.files() > 0);
     assert_eq!(told.tables, done.tables);

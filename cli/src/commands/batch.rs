@@ -7,7 +7,7 @@ use chrono::{DateTime, FixedOffset, Utc};
 use clap::{Args, Subcommand};
 use kilowatch_batch::{
     BatchDeps, Summary,
-    ingest::{ColumnChoice, IngestReport, IngestRequest, Input, InputFormat, Inputs, OnConflict},
+    ingest::{ColumnChoice, IngestRequest, Input, InputFormat, Inputs, OnConflict, Spool},
     jobs::{
         compact::{CompactReport, CompactRequest, compact},
         explain::explain,
@@ -124,11 +124,30 @@ impl IngestArgs {
         })
     }
 
-    /// One file after another. One that cannot be ingested is told of, and the others go in all the same.
+    /// Ingests until all is done or somebody stops it. What is in the lake by then stays, the spool goes.
     async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let interrupted = shutdown::interrupted()?;
         let (deps, profile) = opened(&self.stream, context).await?;
-        let spool = context.settings.data_dir.join("spool");
-        let mut inputs = Inputs::resolve(&self.files, &context.environment, &spool).await?;
+        let spool = Spool::open(context.settings.data_dir.join("spool"), context.settings.ingest);
+        tokio::select! {
+            done = self.ingest_all(context, (&deps, &profile), spool.clone()) => done,
+            () = interrupted => {
+                spool.clear();
+                // A thread may wait for standard input, and nobody can wake it.
+                std::process::exit(130);
+            }
+        }
+    }
+
+    /// One file after another. One that cannot be ingested is told of, and the others go in all the same.
+    async fn ingest_all(
+        &self,
+        context: &Context,
+        (deps, profile): (&BatchDeps, &StreamProfile),
+        spool: Spool,
+    ) -> anyhow::Result<ExitCode> {
+        let own = &context.settings.data_dir;
+        let mut inputs = Inputs::resolve(&self.files, &context.environment, own, spool).await?;
         let (mut done, mut failed) = (0_u64, 0_u64);
         loop {
             let outcome = match inputs.next().await {
@@ -136,13 +155,20 @@ impl IngestArgs {
                 Ok(Some(_)) if self.stats.is_some() && (inputs.has_more() || done + failed > 0) => {
                     anyhow::bail!("--stats: the statistics are of one file, and more are named");
                 }
-                Ok(Some(input)) => ingest(&deps, &profile, &self.request(&input)?, Arc::new(FileBar::new())).await,
-                Err(error) => Err(error.into()),
+                Ok(Some(input)) => ingest(deps, profile, &self.request(&input)?, Arc::new(FileBar::new())).await,
+                Err(error) => Err(error),
             };
             match outcome {
                 Ok(report) => {
+                    let is_only = done + failed == 0 && !inputs.has_more();
                     done += 1;
-                    output::answer(context.json, &report, IngestReport::details)?;
+                    output::answer(context.json, &report, |report| {
+                        if is_only {
+                            report.details()
+                        } else {
+                            format!("{}: {}", report.path.display(), report.details())
+                        }
+                    })?;
                 }
                 Err(error) if done + failed == 0 && !inputs.has_more() => return Err(error.into()),
                 Err(error) => {

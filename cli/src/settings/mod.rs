@@ -15,7 +15,7 @@ use figment::{
     Figment, Profile, Provider,
     providers::{Format, Serialized, Toml},
 };
-use kilowatch_batch::{RetentionConfig, ScheduleConfig};
+use kilowatch_batch::{RetentionConfig, ScheduleConfig, ingest::IngestConfig};
 use kilowatch_serving::{OpsConfig, ServingConfig};
 use kilowatch_speed::SpeedConfig;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,8 @@ pub struct Settings {
     pub schedule: ScheduleConfig,
     /// How long what is past stays.
     pub retention: RetentionConfig,
+    /// What `batch ingest` may use.
+    pub ingest: IngestConfig,
 }
 
 impl Default for Settings {
@@ -75,6 +77,7 @@ impl Default for Settings {
             ops: OpsConfig::default(),
             schedule: ScheduleConfig::default(),
             retention: RetentionConfig::default(),
+            ingest: IngestConfig::default(),
         }
     }
 }
@@ -140,6 +143,7 @@ impl Settings {
         problems.extend(self.ops.problems().into_iter().map(|problem| format!("ops.{problem}")));
         problems.extend(self.schedule.problems().into_iter().map(|problem| format!("schedule.{problem}")));
         problems.extend(self.lake.sql.problems());
+        problems.extend(self.ingest.problems().into_iter().map(|problem| format!("ingest.{problem}")));
         problems.extend(self.retention.problems().into_iter().map(|problem| format!("retention.{problem}")));
         problems.extend(self.log.problems());
         if self.data_dir.as_os_str().is_empty() {

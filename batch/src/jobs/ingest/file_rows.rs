@@ -20,7 +20,7 @@ use crate::{
     BatchDeps, BatchError,
     ingest::{
         BucketBuffer, BucketRows, DeviceNumbers, Feed, HourlyStats, IngestError, IngestRequest, InputFile, KeySet,
-        LakeKeys, Replacing, Tally, find_repeats, stopped,
+        LakeKeys, Replacing, Tally, find_repeats,
     },
     marking::Remarked,
 };
@@ -127,10 +127,12 @@ impl<'a> FileRows<'a> {
             self.store(ready).await?;
         }
         while let Some(stored) = self.storing.join_next().await {
-            self.written.push(stored.map_err(|error| stopped(&error))??);
+            self.written.push(stored.map_err(|error| BatchError::stopped("ingest", &error))??);
         }
         let unchanged = file.clone();
-        spawn_blocking(move || unchanged.check_unchanged()).await.map_err(|error| stopped(&error))??;
+        spawn_blocking(move || unchanged.check_unchanged())
+            .await
+            .map_err(|error| BatchError::stopped("ingest", &error))??;
         if let (Some(replacing), Some(files)) = (&self.replacing, self.lake_keys.read_files()) {
             let files = (&files, &self.source);
             self.remarked = replacing.remark(self.deps, self.profile, files, &self.numbers).await?;
@@ -143,14 +145,14 @@ impl<'a> FileRows<'a> {
         let (Some(stats), Some(target)) = (self.stats.take(), request.stats.clone()) else { return Ok(()) };
         let (profile, sha256) = (self.profile.clone(), sha256.to_owned());
         let written = spawn_blocking(move || stats.write(&target, &profile, &sha256));
-        Ok(written.await.map_err(|error| stopped(&error))??)
+        Ok(written.await.map_err(|error| BatchError::stopped("ingest", &error))??)
     }
 
     /// Encodes and stores a data file beside the parsing; waits while enough of them are under way.
     async fn store(&mut self, rows: BucketRows) -> Result<(), BatchError> {
         while self.storing.len() >= FILES_AT_ONCE {
             if let Some(stored) = self.storing.join_next().await {
-                self.written.push(stored.map_err(|error| stopped(&error))??);
+                self.written.push(stored.map_err(|error| BatchError::stopped("ingest", &error))??);
             }
         }
         self.missing_rows += rows.count_missing(self.profile);
@@ -162,7 +164,7 @@ impl<'a> FileRows<'a> {
             let turn = encoders.acquire_owned().await;
             let encoded = spawn_blocking(move || rows.encode(&columns, &source, ingested_at))
                 .await
-                .map_err(|error| stopped(&error))??;
+                .map_err(|error| BatchError::stopped("ingest", &error))??;
             drop(turn);
             Ok(lake.put_file(&profile, LakeTable::Readings, encoded).await?)
         });

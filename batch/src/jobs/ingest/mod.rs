@@ -26,7 +26,7 @@ use crate::{
     BatchDeps, BatchError,
     ingest::{
         ConflictingRow, Feed, FileOutcome, HourlyStats, IngestError, IngestReport, IngestRequest, InputFile,
-        OnConflict, Progress, Tally, check_target, stopped, told,
+        OnConflict, Progress, Tally, check_target, told,
     },
     rollups::settle_superseded,
 };
@@ -78,7 +78,7 @@ async fn run(
         asked.stats.as_deref().map_or(Ok(()), |target| check_target(target, &file))?;
         Ok::<_, IngestError>(file)
     };
-    let file = spawn_blocking(look).await.map_err(|error| stopped(&error))??;
+    let file = spawn_blocking(look).await.map_err(|error| BatchError::stopped("ingest", &error))??;
     let hashing = {
         let file = file.clone();
         spawn_blocking(move || file.sha256())
@@ -88,7 +88,7 @@ async fn run(
         Feed::start(&file, request, profile, Arc::clone(&progress))
     };
     let mut started = Some(start());
-    let sha256 = hashing.await.map_err(|error| stopped(&error))??;
+    let sha256 = hashing.await.map_err(|error| BatchError::stopped("ingest", &error))??;
     let source = SourceId::parse(&format!("file:{sha256}"))
         .map_err(|error| BatchError::Internal { job: "ingest", reason: error.to_string() })?;
 

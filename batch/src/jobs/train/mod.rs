@@ -110,7 +110,13 @@ pub async fn train(
     profile: &StreamProfile,
     request: &TrainRequest,
 ) -> Result<TrainReport, BatchError> {
-    recorded(deps, profile, "train", run(deps, profile, request)).await
+    recorded(deps, profile, &job_of(request.kind), run(deps, profile, request)).await
+}
+
+/// The name that the history has for trainings of a kind: `train_forecast`. Each kind may fail by itself.
+#[must_use]
+pub fn job_of(kind: ModelKind) -> String {
+    format!("train_{}", kind.as_str())
 }
 
 /// The kinds of models that a profile declares.

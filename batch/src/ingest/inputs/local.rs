@@ -1,0 +1,102 @@
+//! The files of a path, a folder or a pattern.
+
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    fs::DirEntry,
+    path::{Path, PathBuf},
+};
+
+use super::{MAX_FILES, Named, is_hidden};
+use crate::ingest::IngestError;
+
+/// What a name means; `own` is the folder of kilowatch itself, whose files are no history.
+pub(super) fn files(name: &OsString, own: &Path) -> Result<Vec<Named>, IngestError> {
+    let path = PathBuf::from(name);
+    let nothing = |what: &str| IngestError::BadRequest { reason: format!("{}: {what}", path.display()) };
+    let mut found = Found { own: own.canonicalize().ok(), seen: HashSet::new(), named: Vec::new(), left_out: false };
+    let pattern = name.to_str().filter(|name| name.contains(['*', '?', '[']));
+    if path.is_dir() {
+        found.walk(&path);
+        if found.named.is_empty() {
+            return Err(nothing(if found.left_out {
+                "the folder holds no file but those of kilowatch's own data folder"
+            } else {
+                "the folder holds no file"
+            }));
+        }
+    } else if let Some(pattern) = pattern.filter(|_| !path.exists()) {
+        for path in glob::glob(pattern).map_err(|error| nothing(&format!("is no pattern: {error}")))? {
+            match path {
+                Ok(path) if path.is_file() => found.add(path),
+                Ok(_folder) => {}
+                Err(error) => found.fail(&error.path().to_owned(), error.into()),
+            }
+        }
+        if found.named.is_empty() {
+            return Err(nothing("no file matches this pattern"));
+        }
+    } else {
+        found.named.push(Named::File(path));
+    }
+    if found.left_out {
+        tracing::info!(path = %own.display(), "kilowatch's own data folder is left out");
+    }
+    Ok(found.named)
+}
+
+/// What a folder or a pattern led to.
+struct Found {
+    /// The folder that is left out, without links.
+    own: Option<PathBuf>,
+    /// Files without links: a second way to one of them is no second file.
+    seen: HashSet<PathBuf>,
+    named: Vec<Named>,
+    left_out: bool,
+}
+
+impl Found {
+    /// All files of a folder and below, ordered by name, folder by folder.
+    fn walk(&mut self, folder: &Path) {
+        if self.is_own(folder) {
+            return;
+        }
+        let entries = std::fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<DirEntry>, _>>);
+        let mut entries = match entries {
+            Ok(entries) => entries,
+            Err(source) => return self.fail(folder, source),
+        };
+        entries.sort_by_key(DirEntry::file_name);
+        for entry in entries {
+            let path = entry.path();
+            if is_hidden(Path::new(&entry.file_name())) || self.named.len() > MAX_FILES {
+                continue;
+            }
+            match entry.file_type() {
+                // A link to a folder may lead back up; a link to a file is a file.
+                Ok(kind) if kind.is_dir() => self.walk(&path),
+                Ok(_) if path.is_file() => self.add(path),
+                Ok(_) => {}
+                Err(source) => self.fail(&path, source),
+            }
+        }
+    }
+
+    fn add(&mut self, path: PathBuf) {
+        let real = path.canonicalize().unwrap_or_else(|_gone| path.clone());
+        if !self.is_own(&real) && self.seen.insert(real) {
+            self.named.push(Named::File(path));
+        }
+    }
+
+    fn fail(&mut self, path: &Path, source: std::io::Error) {
+        self.named.push(Named::Failed(IngestError::from_io(path, source)));
+    }
+
+    fn is_own(&mut self, path: &Path) -> bool {
+        let Some(own) = &self.own else { return false };
+        let is_own = path.canonicalize().is_ok_and(|real| real.starts_with(own));
+        self.left_out |= is_own;
+        is_own
+    }
+}

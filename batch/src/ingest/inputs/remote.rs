@@ -1,0 +1,69 @@
+//! Objects of a store, as files of this machine.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use futures::{StreamExt as _, TryStreamExt as _, future::ready};
+use kilowatch_shared::lake::store::LakeStore;
+use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path as ObjectPath};
+
+use super::{Input, MAX_FILES, Named, Spool, is_hidden};
+use crate::ingest::IngestError;
+
+/// The objects of an address: one, or all below it if it ends with `/` or names the bucket alone.
+pub(super) async fn objects(address: &str, environment: &BTreeMap<String, String>) -> Result<Vec<Named>, IngestError> {
+    let url = format!("s3://{address}");
+    let (bucket, key) = address.split_once('/').unwrap_or((address, ""));
+    let bad = |reason: String| IngestError::BadRequest { reason };
+    let store = LakeStore::open(&format!("s3://{bucket}"), environment).map_err(|error| bad(error.to_string()))?;
+    let object = |key| Named::Object { store: store.clone(), bucket: bucket.to_owned(), key };
+    let prefix = ObjectPath::parse(key.trim_end_matches('/')).map_err(|error| bad(format!("{url}: {error}")))?;
+    if !key.is_empty() && !key.ends_with('/') {
+        return Ok(vec![object(prefix)]);
+    }
+    let is_file = |meta: &ObjectMeta| {
+        let below = meta.location.prefix_match(&prefix);
+        // An object without a byte stands for a folder, in stores that show some.
+        meta.size > 0 && below.is_some_and(|mut rest| !rest.any(|part| is_hidden(Path::new(part.as_ref()))))
+    };
+    let listed = store.objects().list(Some(&prefix)).try_filter(|meta| ready(is_file(meta))).take(MAX_FILES + 1);
+    let mut keys: Vec<ObjectPath> =
+        listed.map_ok(|meta| meta.location).try_collect().await.map_err(|error| remote(&url, &error))?;
+    keys.sort_unstable();
+    if keys.is_empty() {
+        return Err(bad(format!("{url}: holds no object")));
+    }
+    Ok(keys.into_iter().map(object).collect())
+}
+
+/// An object in the spool.
+pub(super) async fn fetched(
+    store: &LakeStore,
+    bucket: &str,
+    key: &ObjectPath,
+    spool: &Spool,
+) -> Result<Input, IngestError> {
+    let url = format!("s3://{bucket}/{key}");
+    let name = PathBuf::from(&url);
+    let got = store.objects().get(key).await.map_err(|error| remote(&url, &error))?;
+    spool.check_room(&name, got.meta.size)?;
+    let mut file = spool.begin(&name)?;
+    let mut body = got.into_stream();
+    while let Some(bytes) = body.try_next().await.map_err(|error| remote(&url, &error))? {
+        file.write(&bytes)?;
+    }
+    Ok(file.finish())
+}
+
+fn remote(url: &str, error: &object_store::Error) -> IngestError {
+    let fix = match error {
+        object_store::Error::NotFound { .. } => "is the address right?",
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            "credentials, endpoint and region come from AWS_..."
+        }
+        _ => "the store may be away; run it again",
+    };
+    IngestError::Remote { url: url.to_owned(), reason: error.to_string(), fix }
+}
