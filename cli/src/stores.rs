@@ -6,8 +6,9 @@ use anyhow::Context as _;
 use kilowatch_batch::BatchDeps;
 use kilowatch_shared::{
     clock::{SharedClock, SystemClock},
-    lake::{delta::DeltaLake, store::LakeStore},
+    lake::{LakeError, delta::DeltaLake, store::LakeStore},
     log::{LogAddress, SharedLog},
+    stream::StreamProfile,
     views::{self, SharedViews},
 };
 
@@ -42,6 +43,31 @@ impl Stores {
     pub fn batch(&self) -> BatchDeps {
         BatchDeps { lake: Arc::clone(&self.lake), views: Arc::clone(&self.views), clock: Arc::clone(&self.clock) }
     }
+}
+
+/// Gives the table of a stream the columns that its profile has gained. A lake that is away gets them with the first rows.
+///
+/// # Errors
+/// The profile gives a column another meaning: none of its rows would be taken.
+pub async fn expand_table(lake: &DeltaLake, profile: &StreamProfile) -> anyhow::Result<()> {
+    let expanded = async {
+        let changes = lake.column_changes(profile).await?;
+        if !changes.refused.is_empty() {
+            return Ok(Err(changes.refused.join("; ")));
+        }
+        Ok::<_, LakeError>(Ok(lake.expand(profile).await?))
+    };
+    match expanded.await {
+        Ok(Ok(None)) => {}
+        Ok(Ok(Some(version))) => {
+            tracing::info!(stream = %profile.name, lake.version = version, "the table has new columns")
+        }
+        Ok(Err(refused)) => anyhow::bail!("stream `{}` does not fit its table in the lake: {refused}", profile.name),
+        Err(error) => {
+            tracing::warn!(stream = %profile.name, %error, "the columns of the table are not looked at before its first rows");
+        }
+    }
+    Ok(())
 }
 
 /// Opens the lake alone, for whoever needs nothing of the views.

@@ -63,7 +63,7 @@ impl<'a> JudgedReadings<'a> {
     pub async fn open(lake: &'a DeltaLake, profile: &'a StreamProfile, window: TrainWindow) -> Result<Self, LakeError> {
         let TrainWindow { days, known: Known { until, as_of } } = window;
         let mut found = Self { lake, profile, files: None, from: None, until, extent: Extent::default() };
-        let Some(mut files) = readings_of(lake, &profile.name, as_of).await? else { return Ok(found) };
+        let Some(mut files) = readings_of(lake, profile, as_of).await? else { return Ok(found) };
         found.extent = Extent::of(lake, &files, until).await?;
         let last_days = |newest: DateTime<Utc>| newest.checked_sub_signed(TimeDelta::days(i64::from(days?)));
         found.from = found.extent.newest().and_then(last_days);

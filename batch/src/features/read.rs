@@ -17,7 +17,7 @@ use kilowatch_shared::{
         session::{SessionLimits, SessionTable, lake_session, stream_error},
     },
     model::LocalCalendar,
-    position::{DeviceId, StreamName},
+    position::DeviceId,
     stream::StreamProfile,
 };
 
@@ -65,7 +65,7 @@ pub async fn read_features(
         until: known.until,
         thinning: None,
     };
-    let Some(files) = readings_of(lake, &profile.name, known.as_of).await? else {
+    let Some(files) = readings_of(lake, profile, known.as_of).await? else {
         return Ok(ReadRows { rows: reader.table, lake_version: NO_VERSION });
     };
     let all: u64 = files.files.iter().filter_map(|file| file.stats.rows).sum();
@@ -87,7 +87,7 @@ pub async fn read_hours(
     known: Known,
 ) -> Result<ReadRows<BTreeMap<DeviceId, HourlySeries>>, LakeError> {
     let until = HourIndex::of(known.until);
-    let Some(files) = readings_of(lake, &profile.name, known.as_of).await? else {
+    let Some(files) = readings_of(lake, profile, known.as_of).await? else {
         return Ok(ReadRows { rows: BTreeMap::new(), lake_version: NO_VERSION });
     };
     let query = sql::for_profile(include_str!("hours.sql"), &only(profile, &[measure]), 3600);
@@ -105,13 +105,14 @@ pub async fn read_hours(
 /// Version of a table that does not exist.
 pub(super) const NO_VERSION: i64 = -1;
 
+/// The readings as of a point of the lake, with all columns that the profile names.
 pub(super) async fn readings_of(
     lake: &DeltaLake,
-    stream: &StreamName,
+    profile: &StreamProfile,
     as_of: Option<AsOf>,
 ) -> Result<Option<TableFiles>, LakeError> {
-    match lake.open_table_as_of(stream, LakeTable::Readings, as_of).await {
-        Ok(files) => Ok(Some(files)),
+    match lake.open_table_as_of(&profile.name, LakeTable::Readings, as_of).await {
+        Ok(files) => Ok(Some(files.with_columns_of(profile))),
         Err(LakeError::NoSuchTable { .. }) => Ok(None),
         Err(error) => Err(error),
     }

@@ -150,6 +150,7 @@ async fn in_lake(
     base: &TableFiles,
 ) -> Result<Earlier, BatchError> {
     let holders = base.only(|file| conflicts.iter().any(|one| may_hold(file, &one.device, one.time_micros)));
+    let holders = holders.with_columns_of(profile);
     let readings = SessionTable { name: "readings", files: &holders };
     let session = lake_session(deps.lake.store(), &[readings], &SessionLimits::default())?;
     let (schema, wanted) = keys_of(conflicts)?;

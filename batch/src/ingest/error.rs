@@ -37,8 +37,9 @@ pub enum IngestError {
     },
     /// Columns that are needed are not there.
     #[error(
-        "{}: no column {}; found {}. Name them with --columns measure=Header,... and --time-column Header",
-        path.display(), quoted(missing), quoted(found)
+        "{}: no column {}; found {}. Name those that the file has with --columns measure=Header,... and --time-column \
+         Header: those that it does not name stay missing{}",
+        path.display(), quoted(missing), quoted(found), separator_hint(found)
     )]
     MissingColumns {
         /// The file.
@@ -198,6 +199,11 @@ impl IngestError {
             _ => Self::Io { path, source },
         }
     }
+}
+
+/// What a header of one column mostly means.
+fn separator_hint(found: &[String]) -> &'static str {
+    if found.len() == 1 { ". Or say what separates the fields with --separator" } else { "" }
 }
 
 /// Names for a message, at most so many that it stays readable.

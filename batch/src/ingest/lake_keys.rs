@@ -57,6 +57,7 @@ impl LakeKeys {
             return Ok(());
         }
         self.loaded.extend(wanted.files.iter().map(|file| file.path.clone()));
+        let wanted = wanted.with_columns_of(profile);
         // One partition keeps the rows of a device in the order of its files, which the key set stores best.
         let limits = SessionLimits { target_partitions: 1, ..SessionLimits::default() };
         let readings = SessionTable { name: "readings", files: &wanted };

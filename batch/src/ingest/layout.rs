@@ -43,6 +43,7 @@ impl TextLayout {
         request: &IngestRequest,
         profile: &StreamProfile,
     ) -> Result<Self, IngestError> {
+        check_header(header, request)?;
         let separator = request.separator.unwrap_or_else(|| most_frequent_separator(header));
         let names: Vec<String> = split_quoted(header, separator)
             .map_err(|reason| IngestError::BadRequest {
@@ -67,6 +68,22 @@ impl TextLayout {
             tags: profile.tags.len(),
         })
     }
+}
+
+/// Refuses what is no header at all, for its columns would tell nobody anything.
+fn check_header(header: &[u8], request: &IngestRequest) -> Result<(), IngestError> {
+    let unsupported = |found, fix| IngestError::Unsupported { path: request.path.clone(), found, fix };
+    if header.trim_ascii().is_empty() {
+        let reason = format!("{}: line 1 is blank, where a header is expected", request.path.display());
+        return Err(IngestError::BadRequest { reason });
+    }
+    if header.contains(&0) {
+        return Err(unsupported("binary data, or text in UTF-16", "save it as text in UTF-8"));
+    }
+    if header.trim_ascii_end().contains(&b'\r') {
+        return Err(unsupported("lines that end in a carriage return alone", "save it with line feeds"));
+    }
+    Ok(())
 }
 
 fn most_frequent_separator(header: &[u8]) -> u8 {

@@ -56,6 +56,7 @@ impl Replacing {
             let (text, range) = (source.as_str(), file.stats.source.as_ref());
             range.is_none_or(|(least, greatest)| least.as_str() <= text && text <= greatest.as_str())
         });
+        let holders = holders.with_columns_of(profile);
         let readings = SessionTable { name: "readings", files: &holders };
         let limits = SessionLimits { target_partitions: 1, ..SessionLimits::default() };
         let session = lake_session(deps.lake.store(), &[readings], &limits)?;

@@ -12,7 +12,7 @@ use kilowatch_shared::{
     lake::{AsOf, LakeTable, delta::TableFiles},
     rollup::RollupRow,
     stream::StreamProfile,
-    views::{Publication, PublishOutcome, ReplacedWindows, StageId},
+    views::{Publication, PublishOutcome, PublishedShape, ReplacedWindows, StageId},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -33,7 +33,8 @@ const STAGE_ROWS: usize = 10_000;
 /// What to roll up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RollupRequest {
-    /// All windows and all superseded rows, and not only those that can have changed since the last publication.
+    /// All windows and all superseded rows, and not only those that can have changed since the last publication. Done unasked
+    /// where the last publication was of a profile with other measures, windows or tags.
     pub full: bool,
     /// The lake as of this point and not its newest version. One that the views have seen more than is refused.
     pub as_of: Option<AsOf>,
@@ -125,7 +126,11 @@ pub(super) async fn publish(
     let mut refusal = String::new();
     for _ in 0..MAX_TRIES {
         let expected = deps.views.boundary(&profile.name).await?;
-        let since = expected.lake_version.filter(|_| !request.full);
+        let published = deps.views.published_shape(&profile.name).await?;
+        let shape = PublishedShape { expected: published, next: Some(shape_of(profile)) };
+        // Windows that another profile published lack what this one has.
+        let full = request.full || shape.expected != shape.next;
+        let since = expected.lake_version.filter(|_| !full);
         let Settled { table, marked_rows } = match request.as_of {
             None => settle_superseded(deps, profile, since).await?,
             Some(as_of) => settled_as_of(deps, profile, since, as_of, &expected).await?,
@@ -133,10 +138,10 @@ pub(super) async fn publish(
         superseded_rows += marked_rows;
         let Some(table) = table else { return Ok(up_to_date(expected, began)) };
         let next = boundary_of(&table);
-        if next == expected && !request.full {
+        if next == expected && !full {
             return Ok(up_to_date(expected, began));
         }
-        let scope = if request.full { Scope::All } else { scope_since(&expected, &deps.lake, &table, profile).await? };
+        let scope = if full { Scope::All } else { scope_since(&expected, &deps.lake, &table, profile).await? };
         let mut staging = Staging::new(deps, profile);
         let query_time = staging.fill(&table, &scope).await?;
         let mut report = RollupReport {
@@ -159,7 +164,8 @@ pub(super) async fn publish(
                 ReplacedWindows::Touched(windows.into_list())
             }
         };
-        let publication = Publication { stream: profile.name.clone(), expected, next, stage: staging.stage, replaces };
+        let publication =
+            Publication { stream: profile.name.clone(), expected, next, stage: staging.stage, replaces, shape };
         let publishing = Instant::now();
         match deps.views.publish(&publication).await? {
             PublishOutcome::Published => {
@@ -207,6 +213,13 @@ async fn clear_speed(deps: &BatchDeps, profile: &StreamProfile) -> u64 {
         tracing::warn!(stream = profile.name.as_str(), %error, "speed's rows that batch has seen are not cleared yet");
         0
     })
+}
+
+/// What the windows of a profile are computed for.
+fn shape_of(profile: &StreamProfile) -> String {
+    let measures: Vec<&str> = profile.measures.iter().map(|measure| measure.name.as_str()).collect();
+    let (windows_secs, tags) = (&profile.rollup_windows_secs, &profile.rollup_tags);
+    serde_json::json!({ "measures": measures, "windows_secs": windows_secs, "tags": tags }).to_string()
 }
 
 /// The boundary that a publication of this version has: what the lake holds of each partition of a log.

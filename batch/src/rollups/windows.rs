@@ -46,7 +46,8 @@ pub(super) struct WindowColumns {
 impl<'a> WindowQuery<'a> {
     /// A query over these files.
     pub(crate) fn over(lake: &DeltaLake, files: &TableFiles, profile: &'a StreamProfile) -> Result<Self, BatchError> {
-        let readings = SessionTable { name: "readings", files };
+        let files = files.with_columns_of(profile);
+        let readings = SessionTable { name: "readings", files: &files };
         let session = lake_session(lake.store(), &[readings], &SessionLimits::default())?;
         session.register_aggregate(partial_of());
         Ok(Self { session, profile, devices: None, elapsed: Duration::ZERO })
@@ -58,7 +59,8 @@ impl<'a> WindowQuery<'a> {
         (before, after): (&TableFiles, &TableFiles),
         profile: &'a StreamProfile,
     ) -> Result<Self, BatchError> {
-        let tables = [SessionTable { name: "before", files: before }, SessionTable { name: "after", files: after }];
+        let (before, after) = (before.with_columns_of(profile), after.with_columns_of(profile));
+        let tables = [SessionTable { name: "before", files: &before }, SessionTable { name: "after", files: &after }];
         let session = lake_session(lake.store(), &tables, &SessionLimits::default())?;
         Ok(Self { session, profile, devices: None, elapsed: Duration::ZERO })
     }

@@ -9,6 +9,7 @@ mod compact;
 mod crashes;
 mod diff;
 mod erase;
+mod expansion;
 mod forecast;
 mod held_out;
 mod history;

@@ -14,7 +14,7 @@ use kilowatch_shared::{
     lake::{LakeTable, Segment, SegmentLake, files::encode_file, schema::readings_schema},
     position::{DeviceId, Offset},
     rollup::{Partial, RollupKey, RollupRow},
-    views::{Publication, ReplacedWindows, StageId},
+    views::{Publication, PublishedShape, ReplacedWindows, StageId},
 };
 use object_store::{ObjectStoreExt, path::Path};
 
@@ -103,12 +103,14 @@ async fn publish(room: &Room, wrong: RollupRow) {
     let stage = StageId(uuid::Uuid::new_v4());
     room.deps.views.stage_rollups(stage, &room.profile.name, &[wrong]).await.unwrap();
     let boundary: Boundary = room.deps.views.boundary(&room.profile.name).await.unwrap();
+    let shape = room.deps.views.published_shape(&room.profile.name).await.unwrap();
     let publication = Publication {
         stream: room.profile.name.clone(),
         expected: boundary.clone(),
         next: boundary,
         stage,
         replaces: ReplacedWindows::Touched(Vec::new()),
+        shape: PublishedShape { expected: shape.clone(), next: shape },
     };
     room.deps.views.publish(&publication).await.unwrap();
 }

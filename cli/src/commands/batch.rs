@@ -32,7 +32,15 @@ use super::{
     benchmark::{self, BenchmarkArgs},
     explained::{self, ExplainedRollup},
 };
-use crate::{arguments, context::Context, ops::Ops, output, progress::FileBar, shutdown, stores::Stores};
+use crate::{
+    arguments,
+    context::Context,
+    ops::Ops,
+    output,
+    progress::FileBar,
+    shutdown,
+    stores::{self, Stores},
+};
 
 /// Subcommands of `batch`.
 #[derive(Debug, Subcommand)]
@@ -128,13 +136,13 @@ impl IngestArgs {
     async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let interrupted = shutdown::interrupted()?;
         let (deps, profile) = opened(&self.stream, context).await?;
+        stores::expand_table(&deps.lake, &profile).await?;
         let spool = Spool::open(context.settings.data_dir.join("spool"), context.settings.ingest);
         tokio::select! {
             done = self.ingest_all(context, (&deps, &profile), spool.clone()) => done,
             () = interrupted => {
                 spool.clear();
-                // A thread may wait for standard input, and nobody can wake it.
-                std::process::exit(130);
+                Ok(ExitCode::from(130))
             }
         }
     }

@@ -64,7 +64,7 @@ impl Command {
     /// What went wrong, as a chain for the operator.
     pub fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Streams(command) => command.run(context),
+            Self::Streams(command) => block_on(command.run(context)),
             Self::Config(command) => command.run(context),
             Self::Up(args) => block_on(up::run(args, context)),
             Self::Batch(command) => block_on(command.run(context)),

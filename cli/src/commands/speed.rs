@@ -95,6 +95,7 @@ impl RunArgs {
         let stores = Stores::open(context).await?;
         let log = stores::open_log(context, Some(&stores.views)).await?;
         log.create_topic(&profile.topic, profile.partitions).await.context("making the topic")?;
+        stores::expand_table(&stores.lake, &profile).await?;
         let mut config = context.settings.speed.clone();
         if args.until_caught_up {
             config.window_ms = config.window_ms.min(DRAIN_WINDOW_MS);

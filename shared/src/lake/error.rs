@@ -191,13 +191,28 @@ impl From<object_store::Error> for LakeError {
     fn from(error: object_store::Error) -> Self {
         use object_store::Error;
         let reason = error.to_string();
+        let refused = |advice: &str| Self::Refused { reason: format!("{reason}; {advice}") };
         match &error {
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Self::Refused { reason },
+            _ if is_clock_skew(&error) => refused("set the clock of this machine"),
+            // A folder says itself what it refuses.
+            Error::PermissionDenied { .. } if is_refusal(&error) => Self::Refused { reason },
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+                refused("credentials, endpoint and region come from AWS_...")
+            }
+            // A listing fails in another way than a read.
+            _ if reason.contains("NoSuchBucket") => refused("make the bucket, or mend lake.url"),
             Error::NotFound { .. } => Self::Corrupt { reason },
             _ if is_refusal(&error) => Self::Refused { reason },
             _ => Self::Unavailable { reason },
         }
     }
+}
+
+/// Whether a store refused a request because of the time at which it was signed.
+#[must_use]
+pub fn is_clock_skew(error: &object_store::Error) -> bool {
+    // What the S3 API calls it; the client hands the store's answer on as text.
+    error.to_string().contains("RequestTimeTooSkewed")
 }
 
 /// Whether a local disk is full or may not be written, somewhere down the chain of causes.

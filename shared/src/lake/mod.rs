@@ -24,7 +24,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use as_of::{AsOf, InvalidAsOf};
-pub use error::LakeError;
+pub use error::{LakeError, is_clock_skew};
 pub use table_name::{InvalidTableName, TableName};
 
 use crate::{

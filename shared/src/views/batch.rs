@@ -37,6 +37,16 @@ pub enum ReplacedWindows {
     Touched(Vec<(DeviceId, u32, DateTime<Utc>)>),
 }
 
+/// What windows are computed for (measures, window lengths, tags), in whatever words: where they change, no window is what
+/// a new computation would give.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PublishedShape {
+    /// As it was read before the job began.
+    pub expected: Option<String>,
+    /// As it will be.
+    pub next: Option<String>,
+}
+
 /// A new state of the batch views.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Publication {
@@ -50,6 +60,8 @@ pub struct Publication {
     pub stage: StageId,
     /// What they replace.
     pub replaces: ReplacedWindows,
+    /// What all windows are computed for.
+    pub shape: PublishedShape,
 }
 
 /// How a publication ended.
@@ -70,11 +82,14 @@ pub trait BatchViews: std::fmt::Debug + Send + Sync {
     /// The current boundary of a stream.
     async fn boundary(&self, stream: &StreamName) -> Result<Boundary, ViewsError>;
 
+    /// What the published windows were computed for; `None` before the first publication that said so.
+    async fn published_shape(&self, stream: &StreamName) -> Result<Option<String>, ViewsError>;
+
     /// Stages rows for a later publication; nobody reads them yet. Called as often as there are chunks; a row that is
     /// staged twice counts once, so a call whose answer was lost may be repeated.
     async fn stage_rollups(&self, stage: StageId, stream: &StreamName, rows: &[RollupRow]) -> Result<(), ViewsError>;
 
-    /// Moves the boundary and replaces the windows in one transaction, if `expected` is still the boundary, no
+    /// Moves the boundary and replaces the windows in one transaction, if what is expected of boundary and shape still holds, no
     /// partition goes back, and each end is a recorded cut of its partition. Drops the stage in any case.
     async fn publish(&self, publication: &Publication) -> Result<PublishOutcome, ViewsError>;
 

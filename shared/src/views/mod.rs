@@ -22,7 +22,9 @@ mod translate;
 
 use std::sync::Arc;
 
-pub use batch::{BatchViews, KEPT_BENCHMARKS, KEPT_JOB_RUNS, Publication, PublishOutcome, ReplacedWindows, StageId};
+pub use batch::{
+    BatchViews, KEPT_BENCHMARKS, KEPT_JOB_RUNS, Publication, PublishOutcome, PublishedShape, ReplacedWindows, StageId,
+};
 pub use erasures::{DeviceErasure, DeviceRows, EraseOutcome, ErasureViews, RecordedErasure};
 pub use error::ViewsError;
 pub use lease::Lease;

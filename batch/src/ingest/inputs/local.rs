@@ -30,7 +30,10 @@ pub(super) fn files(name: &OsString, own: &Path) -> Result<Vec<Named>, IngestErr
             match path {
                 Ok(path) if path.is_file() => found.add(path),
                 Ok(_folder) => {}
-                Err(error) => found.fail(&error.path().to_owned(), error.into()),
+                Err(error) => {
+                    let at = error.path().to_owned();
+                    found.fail(&at, error.into());
+                }
             }
         }
         if found.named.is_empty() {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::{StreamExt as _, TryStreamExt as _, future::ready};
-use kilowatch_shared::lake::store::LakeStore;
+use kilowatch_shared::lake::{is_clock_skew, store::LakeStore};
 use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path as ObjectPath};
 
 use super::{Input, MAX_FILES, Named, Spool, is_hidden};
@@ -59,6 +59,9 @@ pub(super) async fn fetched(
 
 fn remote(url: &str, error: &object_store::Error) -> IngestError {
     let fix = match error {
+        _ if is_clock_skew(error) => {
+            "set the clock of this machine: the store refuses what was signed minutes ago or ahead"
+        }
         object_store::Error::NotFound { .. } => "is the address right?",
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
             "credentials, endpoint and region come from AWS_..."

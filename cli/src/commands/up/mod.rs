@@ -80,6 +80,7 @@ pub async fn run(args: UpArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let stores = Stores::open(context).await?;
     let log = stores::open_log(context, Some(&stores.views)).await?;
     log.create_topic(&profile.topic, profile.partitions).await.context("making the topic")?;
+    stores::expand_table(&stores.lake, &profile).await?;
 
     let layer = speed::layer(&stores, &log, vec![profile.clone()], context.settings.speed.clone());
     let probe = Arc::new(SpeedProbe::new(Arc::clone(&layer), stop.clone()));

@@ -11,20 +11,23 @@ use std::{
 use super::{
     ended::ends_well,
     sender::{Ledger, send},
-    small_disk::SmallDisk,
     up,
 };
 use crate::{
     process::{Running, run, wait_until},
     rounds::rounds,
+    small_disk::SmallDisk,
 };
+
+/// Log, lake and views of some thousand readings.
+const DISK_MB: u32 = 64;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_readings_and_loses_none_that_it_took() {
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");
     fs::create_dir(&disk).unwrap();
-    let Some(disk) = SmallDisk::mount(&disk, "a_full_disk_...") else { return };
+    let Some(disk) = SmallDisk::mount(&disk, DISK_MB, "a_full_disk_...") else { return };
     let data = disk.path().join("data");
     let (url, ledger, enough) =
         (Arc::new(Mutex::new(String::new())), Ledger::default(), Arc::new(AtomicBool::new(false)));

@@ -14,20 +14,24 @@ use serde_json::Value;
 use super::{
     ended::ends_well,
     sender::{Ledger, send},
-    small_disk::SmallDisk,
     up,
 };
 use crate::{
     process::{Running, kilowatch, run, wait_until},
     rounds::rounds,
+    small_disk::SmallDisk,
 };
+
+/// Segments of some thousand readings.
+const LAKE_MB: u32 = 64;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn detection_goes_on_while_the_lake_refuses_and_what_waited_is_in_it_once_afterwards() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     fs::create_dir_all(data.join("lake")).unwrap();
-    let Some(disk) = SmallDisk::mount(&data.join("lake"), "detection_goes_on_while_the_lake_refuses_...") else {
+    let Some(disk) = SmallDisk::mount(&data.join("lake"), LAKE_MB, "detection_goes_on_while_the_lake_refuses_...")
+    else {
         return;
     };
     let url = Arc::new(Mutex::new(String::new()));

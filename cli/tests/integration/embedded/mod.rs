@@ -1,12 +1,12 @@
 //! `kilowatch up`, embedded log and views and a lake in a folder, under faults: readings flow in over HTTP ([`sender`]),
 //! and what is there in the end is held against what was acknowledged ([`ended`]).
 
+mod beside;
 mod disk_full;
 mod ended;
 mod kill;
 mod lake_disk;
 mod sender;
-mod small_disk;
 
 use std::{path::Path, process::Command};
 

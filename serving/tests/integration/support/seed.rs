@@ -19,7 +19,7 @@ use kilowatch_shared::{
     rollup::{Partial, RollupKey, RollupRow, window_start},
     views::{
         ApplyOutcome, Audit, BatchViews as _, Effects, MoveOutcome, PositionMove, PositionVerb, PositionViews as _,
-        Publication, PublishOutcome, RecordedMove, ReplacedWindows, SpeedViews as _, StageId,
+        Publication, PublishOutcome, PublishedShape, RecordedMove, ReplacedWindows, SpeedViews as _, StageId,
     },
 };
 
@@ -99,6 +99,7 @@ impl World {
             next: Boundary { lake_version: Some(lake_version), partitions: seen.into_iter().collect() },
             stage,
             replaces: ReplacedWindows::All,
+            shape: PublishedShape::default(),
         };
         assert_eq!(self.views.publish(&publication).await.unwrap(), PublishOutcome::Published);
     }

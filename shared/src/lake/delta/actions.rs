@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::ColumnChanges;
 use crate::lake::{
     LakeError,
-    schema::{BUCKET_COLUMN, bucket_field, instant_type},
+    schema::{BUCKET_COLUMN, UNIT_KEY, bucket_field, instant_type},
 };
 
 /// Key of commitInfo under which our own facts stand.
@@ -148,6 +149,46 @@ struct StructField {
     metadata: Map<String, Value>,
 }
 
+impl StructField {
+    fn unit(&self) -> &str {
+        self.metadata.get(UNIT_KEY).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn data_type_name(&self) -> &str {
+        self.data_type.as_str().unwrap_or("nested")
+    }
+
+    /// Why the column cannot become this one: its rows would mean something else.
+    fn differs_from(&self, wanted: &Self) -> Option<String> {
+        if self.data_type != wanted.data_type {
+            return Some(format!(
+                "column `{}` is {} in the lake and {} in the profile; give it another name",
+                wanted.name,
+                self.data_type_name(),
+                wanted.data_type_name()
+            ));
+        }
+        let (unit, wanted_unit) = (self.unit(), wanted.unit());
+        let differs = !unit.is_empty() && !wanted_unit.is_empty() && unit != wanted_unit;
+        differs.then(|| {
+            format!(
+                "column `{}` is in {unit} in the lake and in {wanted_unit} in the profile; give the measure in \
+                 {wanted_unit} another name",
+                wanted.name
+            )
+        })
+    }
+
+    /// Takes the unit of the wanted column, if it has none of its own; whether that changed it.
+    fn gain_unit_of(&mut self, wanted: &Self) -> bool {
+        let gains = self.unit().is_empty() && !wanted.unit().is_empty();
+        if gains {
+            self.metadata.insert(UNIT_KEY.to_owned(), wanted.unit().into());
+        }
+        gains
+    }
+}
+
 impl Metadata {
     /// The metadata of a new table with these file columns.
     pub(super) fn of_new_table(columns: &Schema, created_time: i64) -> Result<Self, LakeError> {
@@ -165,30 +206,69 @@ impl Metadata {
         })
     }
 
-    /// The metadata with the columns that are missing in it, or `None` if none are.
+    /// The metadata with the columns and units that are missing in it, or `None` if none are.
     pub(super) fn widened(&self, columns: &Schema) -> Result<Option<Self>, LakeError> {
         let mut fields = self.fields()?;
-        let known = fields.len();
+        let mut gains = false;
         for field in columns.fields() {
             let wanted = delta_field(field)?;
-            match fields.iter().find(|found| found.name == wanted.name) {
-                Some(found) if found.data_type == wanted.data_type => {}
-                Some(found) => {
-                    return Err(LakeError::Refused {
-                        reason: format!(
-                            "column `{}` is {} in the lake and {} in the profile; give it another name",
-                            wanted.name, found.data_type, wanted.data_type
-                        ),
-                    });
-                }
+            match fields.iter_mut().find(|found| found.name == wanted.name) {
+                Some(found) => match found.differs_from(&wanted) {
+                    Some(reason) => return Err(LakeError::Refused { reason }),
+                    None => gains |= found.gain_unit_of(&wanted),
+                },
                 // The rows that are there have no value in it.
-                None => fields.push(StructField { nullable: true, ..wanted }),
+                None => {
+                    fields.push(StructField { nullable: true, ..wanted });
+                    gains = true;
+                }
             }
         }
-        if fields.len() == known {
+        if !gains {
             return Ok(None);
         }
         Ok(Some(Self { schema_string: schema_text(fields)?, ..self.clone() }))
+    }
+
+    /// What these columns would change, told for people.
+    pub(super) fn changes_by(&self, columns: &Schema) -> Result<ColumnChanges, LakeError> {
+        let known = self.fields()?;
+        let mut changes = ColumnChanges::default();
+        let mut new = Vec::new();
+        for field in columns.fields() {
+            let wanted = delta_field(field)?;
+            match known.iter().find(|found| found.name == wanted.name) {
+                Some(found) => match found.differs_from(&wanted) {
+                    Some(reason) => changes.refused.push(reason),
+                    None if found.clone().gain_unit_of(&wanted) => {
+                        changes.gained.push(format!("unit {} of column `{}`", wanted.unit(), wanted.name));
+                    }
+                    None => {}
+                },
+                None => {
+                    changes.gained.push(format!("column `{}` ({})", wanted.name, wanted.data_type_name()));
+                    new.push(wanted);
+                }
+            }
+        }
+        let is_gone = |found: &&StructField| {
+            !self.partition_columns.contains(&found.name) && columns.column_with_name(&found.name).is_none()
+        };
+        for gone in known.iter().filter(is_gone) {
+            let renamed = new.iter().find(|new| new.data_type == gone.data_type);
+            let rename = renamed.map_or_else(String::new, |new| {
+                format!(
+                    "; if `{}` is another name for it, keep `{}` and add aliases = {{ {} = \"{}\" }}",
+                    new.name, gone.name, new.name, gone.name
+                )
+            });
+            changes.lost.push(format!(
+                "column `{}` is in the lake and no longer in the profile: its values would be out of reach; keep it, \
+                 readings need not have it{rename}",
+                gone.name
+            ));
+        }
+        Ok(changes)
     }
 
     /// The columns of the data files. A column of a type that kilowatch never writes is left out.
@@ -237,7 +317,7 @@ fn delta_field(field: &Field) -> Result<StructField, LakeError> {
         name: field.name().clone(),
         data_type: name.into(),
         nullable: field.is_nullable(),
-        metadata: Map::new(),
+        metadata: field.metadata().iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect(),
     })
 }
 

@@ -22,7 +22,7 @@ use crate::{
         CommitOutcome, LakeError, LakeSnapshot, LakeTable, Segment,
         checks::{advance, still_where_base_has_them},
         files::{EncodedFile, encode_file, encode_segments},
-        schema::{bucket_of, dead_letters_to_batch, file_schema, readings_to_batch},
+        schema::{bucket_of, dead_letters_to_batch, declared_schema, file_schema, readings_to_batch},
     },
     position::Offset,
     reading::{LakeReading, ReadingColumns},
@@ -139,7 +139,7 @@ impl DeltaLake {
         let encoded = aside(|| R::encode(profile, segments))?;
         let files = self.put_files(profile, R::TABLE, encoded).await?;
         self.check_drafted(profile, R::TABLE, &files).await?;
-        let columns = file_schema(profile, R::TABLE);
+        let columns = declared_schema(profile, R::TABLE);
         let now = self.now();
         let outcome = log
             .commit(now, |state| {

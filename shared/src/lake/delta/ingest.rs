@@ -18,7 +18,7 @@ use crate::{
         CommitOutcome, LakeError, LakeSnapshot, LakeTable,
         files::EncodedFile,
         paths::{data_file, fresh_data_file, table_folder},
-        schema::{BUCKET_COLUMN, file_schema},
+        schema::{BUCKET_COLUMN, declared_schema},
     },
     position::StreamName,
     stream::StreamProfile,
@@ -196,7 +196,7 @@ impl DeltaLake {
     ) -> Result<CommitOutcome, LakeError> {
         self.check_drafted(profile, table, new).await?;
         let now = self.now();
-        let columns = file_schema(profile, table);
+        let columns = declared_schema(profile, table);
         let compactions = format!("{}/compact", profile.name);
         // Readers take a file's age for that of its rows.
         let rows_written = old.iter().map(|file| file.modified_at.timestamp_millis()).max();
@@ -235,7 +235,7 @@ impl DeltaLake {
         self.check_drafted(profile, table, files).await?;
         let now = self.now();
         let millis = now.timestamp_millis();
-        let columns = file_schema(profile, table);
+        let columns = declared_schema(profile, table);
         let file = file_app_id(&profile.name, &ingest.sha256);
         let mut facts = Map::new();
         facts.insert(

@@ -4,7 +4,7 @@
 //! put-if-absent. Each commit is checked against the state that it is put on, so a decision ("L is still where the
 //! caller saw it") can never be overtaken. `segments` is speed's side (`append` writes, `readback` reads for replays),
 //! `ingest` is batch's, [`TableFiles`] is what readers get, now or of the past (`time_travel`, `history`), `vacuum` deletes
-//! what nobody needs any more; states and models stand beside the tables as plain objects.
+//! what nobody needs any more, `expansion` adds columns; states and models stand beside the tables as plain objects.
 //!
 //! The commit loop is our own and not deltalake's, because that one may lower a `txn` when its snapshot is fresh, lists
 //! the whole log on every commit, and cannot tell its own commit from a stranger's after a lost answer. Checkpoints are
@@ -18,6 +18,7 @@ mod commit;
 mod door;
 mod drafts;
 mod erase;
+mod expansion;
 mod extent;
 mod history;
 mod ingest;
@@ -34,6 +35,7 @@ mod vacuum;
 
 pub use changes::FileChanges;
 pub use door::DeltaLake;
+pub use expansion::ColumnChanges;
 pub use history::{CommitAuthor, CommittedSegment, TableVersion};
 pub use ingest::{FileIngest, Replaced, WrittenFile};
 pub use replays::replayed_position;

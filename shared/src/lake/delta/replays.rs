@@ -10,7 +10,7 @@ use super::{
     ingest::WrittenFile,
 };
 use crate::{
-    lake::{CommitOutcome, LakeError, LakeSnapshot, LakeTable, schema::file_schema},
+    lake::{CommitOutcome, LakeError, LakeSnapshot, LakeTable, schema::declared_schema},
     position::{InvalidId, Offset, SourceId, SourcePosition, StreamName},
     reading::LakeReading,
     stream::StreamProfile,
@@ -57,7 +57,7 @@ impl DeltaLake {
         let files = self.put_files(profile, table, encoded).await?;
         let now = self.now();
         let millis = now.timestamp_millis();
-        let columns = file_schema(profile, table);
+        let columns = declared_schema(profile, table);
         let ingests = format!("{}/ingest", profile.name);
         let app_ids: Vec<String> = done.iter().map(|position| app_id(&profile.name, position)).collect();
         let seen = base.version.unwrap_or(-1);

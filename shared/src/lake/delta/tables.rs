@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use object_store::path::Path;
 
 use super::{DeltaLake, LakeFile};
 use crate::{
     checkpoint::SourcePartition,
-    lake::{LakeError, LakeSnapshot, LakeTable, paths::data_file},
+    lake::{LakeError, LakeSnapshot, LakeTable, paths::data_file, schema::readings_schema},
     position::{Offset, StreamName},
+    stream::StreamProfile,
 };
 
 /// A table at a version, as a list of data files.
@@ -46,6 +47,23 @@ impl TableFiles {
     #[must_use]
     pub fn of_files(&self, files: Vec<Arc<LakeFile>>) -> Self {
         Self { files, ..self.clone() }
+    }
+
+    /// The same version with the columns of the profile that it does not have (yet): they read as null.
+    #[must_use]
+    pub fn with_columns_of(&self, profile: &StreamProfile) -> Self {
+        let wanted = readings_schema(profile);
+        let missing: Vec<FieldRef> = wanted
+            .fields()
+            .iter()
+            .filter(|field| self.schema.column_with_name(field.name()).is_none())
+            .map(|field| Arc::new(field.as_ref().clone().with_nullable(true)))
+            .collect();
+        if missing.is_empty() {
+            return self.clone();
+        }
+        let fields: Vec<FieldRef> = self.schema.fields().iter().cloned().chain(missing).collect();
+        Self { schema: Arc::new(Schema::new(fields)), ..self.clone() }
     }
 
     /// Fails for a table of which a file cannot be written anew with all that it holds.

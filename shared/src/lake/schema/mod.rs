@@ -28,6 +28,9 @@ use crate::stream::StreamProfile;
 /// Name of the partition column.
 pub const BUCKET_COLUMN: &str = "bucket";
 
+/// Key of a column's metadata under which the unit of its measure stands.
+pub const UNIT_KEY: &str = "kilowatch.unit";
+
 /// Instants in the lake are whole microseconds, in UTC.
 #[must_use]
 pub fn instant_type() -> DataType {
@@ -47,6 +50,21 @@ pub fn file_schema(profile: &StreamProfile, table: LakeTable) -> SchemaRef {
         LakeTable::Readings => readings_schema(profile),
         LakeTable::DeadLetters => dead_letters_schema(),
     }
+}
+
+/// The same columns as the table declares them: those of the measures say their units.
+#[must_use]
+pub fn declared_schema(profile: &StreamProfile, table: LakeTable) -> SchemaRef {
+    let schema = file_schema(profile, table);
+    if table == LakeTable::DeadLetters {
+        return schema;
+    }
+    let unit_of = |name: &str| profile.measures.iter().find(|measure| measure.name == name).map(|of| of.unit.clone());
+    let fields = schema.fields().iter().map(|field| match unit_of(field.name()).filter(|unit| !unit.is_empty()) {
+        Some(unit) => Arc::new(field.as_ref().clone().with_metadata([(UNIT_KEY.to_owned(), unit)].into())),
+        None => FieldRef::clone(field),
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<FieldRef>>()))
 }
 
 /// `device_id, event_time, <measures>, <tags>, source, source_partition, source_offset, ingested_at, is_duplicate,

@@ -27,6 +27,11 @@ impl<D: Database> BatchViews for SqlViews<D> {
         Ok(publication::boundary(session.as_mut(), stream).await?.boundary)
     }
 
+    async fn published_shape(&self, stream: &StreamName) -> Result<Option<String>, ViewsError> {
+        let mut session = self.database.snapshot().await?;
+        publication::shape(session.as_mut(), stream).await
+    }
+
     async fn stage_rollups(&self, stage: StageId, stream: &StreamName, rows: &[RollupRow]) -> Result<(), ViewsError> {
         let mut session = self.database.write().await?;
         publication::stage(session.as_mut(), stage, stream, rows, self.clock.now()).await?;

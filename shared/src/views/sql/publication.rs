@@ -31,6 +31,13 @@ pub async fn boundary(session: &mut dyn Session, stream: &StreamName) -> Result<
     Ok(BoundaryInfo { boundary: Boundary { lake_version, partitions }, published_at })
 }
 
+/// What the published windows were computed for, as their publication said.
+pub async fn shape(session: &mut dyn Session, stream: &StreamName) -> Result<Option<String>, ViewsError> {
+    let statement = Statement::new("SELECT shape FROM boundaries WHERE stream = $1").bind(stream.as_str());
+    let row = session.fetch_optional(statement).await?;
+    Ok(row.map(|row| row.optional_text("shape")).transpose()?.flatten())
+}
+
 /// Puts rows on the stage; a row that is there already is replaced, so that a try whose answer was lost may be repeated.
 pub async fn stage(
     session: &mut dyn Session,
@@ -68,6 +75,9 @@ pub async fn objection(session: &mut dyn Session, publication: &Publication) -> 
     let current = boundary(session, &publication.stream).await?.boundary;
     if current != publication.expected {
         return Ok(Some("the boundary is not the expected one any more: another job published meanwhile".to_owned()));
+    }
+    if shape(session, &publication.stream).await? != publication.shape.expected {
+        return Ok(Some("the windows were published for another profile meanwhile".to_owned()));
     }
     for (partition, end) in &current.partitions {
         match publication.next.partitions.get(partition) {
@@ -138,10 +148,12 @@ pub async fn replace(
     );
     session.execute(fill.bind(publication.stage.0.to_string()).bind(stream.as_str())).await?;
     devices::seen_in_stage(session, stream, publication.stage).await?;
-    let moved = Statement::new("UPDATE boundaries SET lake_version = $2, published_at = $3 WHERE stream = $1")
-        .bind(stream.as_str())
-        .bind(publication.next.lake_version)
-        .bind(now);
+    let moved =
+        Statement::new("UPDATE boundaries SET lake_version = $2, published_at = $3, shape = $4 WHERE stream = $1")
+            .bind(stream.as_str())
+            .bind(publication.next.lake_version)
+            .bind(now)
+            .bind(publication.shape.next.clone());
     session.execute(moved).await?;
     let ends = publication
         .next

@@ -1,6 +1,7 @@
 //! What the lake on Delta tables promises beyond the contract: faults, time travel, batch's side, SQL.
 
 mod checkpoints;
+mod expansion;
 mod faults;
 mod foreign;
 mod ingest;

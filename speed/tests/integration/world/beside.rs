@@ -7,7 +7,7 @@ use kilowatch_shared::{
     lake::{LakeTable, SegmentLake},
     position::DeviceId,
     rollup::{RollupKey, RollupRow},
-    views::{Publication, PublishOutcome, ReplacedWindows, StageId, sqlite::SqliteViews},
+    views::{Publication, PublishOutcome, PublishedShape, ReplacedWindows, StageId, sqlite::SqliteViews},
 };
 use uuid::Uuid;
 
@@ -55,8 +55,14 @@ impl World {
             .collect();
         self.views.stage_rollups(stage, &self.profile.name, &rows).await.unwrap();
         let next = Boundary { lake_version: Some(version), partitions: snapshot.closed };
-        let publication =
-            Publication { stream: self.profile.name.clone(), expected, next, stage, replaces: ReplacedWindows::All };
+        let publication = Publication {
+            stream: self.profile.name.clone(),
+            expected,
+            next,
+            stage,
+            replaces: ReplacedWindows::All,
+            shape: PublishedShape::default(),
+        };
         self.jobs.push(Job { publication });
     }
 

@@ -7,7 +7,7 @@ use kilowatch_shared::{
     checkpoint::Boundary,
     position::{PartitionId, StreamName},
     rollup::{Partial, RollupKey, RollupRow},
-    views::{ApplyOutcome, Effects, Publication, PublishOutcome, ReplacedWindows, UsageResult},
+    views::{ApplyOutcome, Effects, Publication, PublishOutcome, PublishedShape, ReplacedWindows, UsageResult},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -169,6 +169,7 @@ impl<'a> World<'a> {
             next: self.boundary_at(self.version + 1, ends),
             stage: self.subject.stage(&self.stream, &rows).await,
             replaces,
+            shape: PublishedShape::default(),
         };
         self.subject.views.publish(&publication).await.unwrap()
     }

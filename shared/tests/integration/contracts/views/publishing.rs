@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
     checkpoint::Boundary,
     rollup::RollupRow,
-    views::{Publication, PublishOutcome, ReplacedWindows, StageId, UsageResult},
+    views::{Publication, PublishOutcome, PublishedShape, ReplacedWindows, StageId, UsageResult},
 };
 use uuid::Uuid;
 
@@ -35,7 +35,14 @@ async fn refused(subject: &Subject, publication: &Publication) -> String {
 
 async fn publication(subject: &Subject, expected: Boundary, next: Boundary, rows: &[RollupRow]) -> Publication {
     let stage = subject.stage(&household(), rows).await;
-    Publication { stream: household(), expected, next, stage, replaces: ReplacedWindows::All }
+    Publication {
+        stream: household(),
+        expected,
+        next,
+        stage,
+        replaces: ReplacedWindows::All,
+        shape: PublishedShape::default(),
+    }
 }
 
 pub async fn a_publication_moves_boundary_and_windows_at_once(subject: &Subject) {
@@ -117,6 +124,7 @@ pub async fn touched_windows_are_replaced_and_others_stay(subject: &Subject) {
         // Of the two touched windows one has rows again, the other disappears.
         stage: subject.stage(&household(), &[value("a", 0, 100.0)]).await,
         replaces: ReplacedWindows::Touched(vec![(device("a"), HOUR, hour(0)), (device("b"), HOUR, hour(1))]),
+        shape: PublishedShape::default(),
     };
     assert_eq!(subject.views.publish(&publication).await.unwrap(), PublishOutcome::Published);
     let sums: Vec<_> = subject.usage(&household()).await.windows.iter().map(|w| (w.start, w.partial.sum)).collect();
@@ -144,6 +152,7 @@ pub async fn a_touched_window_disappears_in_every_measure_and_group(subject: &Su
         next: boundary(2, &[]),
         stage: StageId(Uuid::new_v4()),
         replaces: ReplacedWindows::Touched(touched),
+        shape: PublishedShape::default(),
     };
     assert_eq!(subject.views.publish(&publication).await.unwrap(), PublishOutcome::Published);
     let counted = async |measure| subject.views.counts(&household(), measure, HOUR).await.unwrap().batch_values;
@@ -238,6 +247,7 @@ pub async fn rows_staged_twice_count_once(subject: &Subject) {
         next: boundary(1, &[]),
         stage,
         replaces: ReplacedWindows::All,
+        shape: PublishedShape::default(),
     };
     assert_eq!(subject.views.publish(&publication).await.unwrap(), PublishOutcome::Published);
     let sums: Vec<_> = subject.usage(&household()).await.windows.iter().map(|window| window.partial.sum).collect();
@@ -293,6 +303,7 @@ pub async fn seven_years_of_hours_are_staged_and_published(subject: &Subject) {
         next: boundary(1, &[]),
         stage,
         replaces: ReplacedWindows::All,
+        shape: PublishedShape::default(),
     };
     subject.views.publish(&publication).await.unwrap();
     println!("60,000 windows: staged in {staged:?}, staged and published in {:?}", started.elapsed());

@@ -14,8 +14,8 @@ use kilowatch_shared::{
     rollup::{Partial, RollupKey, RollupRow},
     stream::{StreamProfile, StreamRegistry},
     views::{
-        ApplyOutcome, Effects, Publication, PublishOutcome, ReplacedWindows, SharedViews, StageId, UsageQuery,
-        UsageResult, sqlite::SqliteViews,
+        ApplyOutcome, Effects, Publication, PublishOutcome, PublishedShape, ReplacedWindows, SharedViews, StageId,
+        UsageQuery, UsageResult, sqlite::SqliteViews,
     },
 };
 use tempfile::TempDir;
@@ -92,6 +92,7 @@ impl Subject {
             next: boundary(version, ends),
             stage: self.stage(stream, rows).await,
             replaces: ReplacedWindows::All,
+            shape: PublishedShape::default(),
         };
         self.views.publish(&publication).await.unwrap()
     }

@@ -7,15 +7,14 @@ use std::{
     process::Command,
 };
 
-const DISK_BYTES: &str = "size=64m";
-
 /// A mounted tmpfs; unmounted when dropped.
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// `None` where that is not allowed: then `test` says that it is skipped.
-    pub fn mount(folder: &Path, test: &str) -> Option<Self> {
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", DISK_BYTES, "tmpfs"]).arg(folder).output();
+    pub fn mount(folder: &Path, size_mb: u32, test: &str) -> Option<Self> {
+        let size = format!("size={size_mb}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder).output();
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(folder.to_owned()));
         }
