@@ -232,7 +232,9 @@ impl DeltaLake {
         ingest: &FileIngest,
         commit: &FileCommit<'_>,
     ) -> Result<CommitOutcome, LakeError> {
-        self.check_drafted(profile, table, files).await?;
+        for drafted in [commit.files, commit.replaced.new] {
+            self.check_drafted(profile, table, drafted).await?;
+        }
         let now = self.now();
         let millis = now.timestamp_millis();
         let columns = declared_schema(profile, table);
