@@ -5,6 +5,9 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// What a command that was interrupted may take to remove its files and processes.
+pub const CLEANING_UP: Duration = Duration::from_secs(10);
+
 /// A token that is cancelled by the first Ctrl-C or SIGTERM. A second one ends the process at once: what is not
 /// committed then is found again at the next start.
 ///
@@ -28,7 +31,7 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
     Ok(token)
 }
 
-/// A token that is cancelled by the first Ctrl-C or SIGTERM, for a command that only reads. It has this long to clean up;
+/// A token that is cancelled by the first Ctrl-C or SIGTERM, for a command that leaves nothing half done. It has this long to clean up;
 /// then the process ends, for a write that nobody takes away keeps its thread for good.
 ///
 /// # Errors

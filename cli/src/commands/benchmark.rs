@@ -13,7 +13,6 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use kilowatch_batch::benchmark::{BenchmarkProgress, BenchmarkRequest, Turn, benchmark};
 use kilowatch_shared::benchmark::{Benchmark, Machine, Measurement, MeasurementResult, Spread};
-use tokio_util::sync::CancellationToken;
 
 use crate::{context::Context, output, shutdown, stores::Stores};
 
@@ -47,13 +46,7 @@ pub struct BenchmarkArgs {
 pub async fn run(args: BenchmarkArgs, context: &Context) -> anyhow::Result<ExitCode> {
     let deps = Stores::open(context).await?.batch();
     let scratch = Scratch::make(&context.settings.data_dir)?;
-    let stop = CancellationToken::new();
-    let interrupted = shutdown::interrupted()?;
-    let cancel = stop.clone().drop_guard();
-    tokio::spawn(async move {
-        interrupted.await;
-        drop(cancel);
-    });
+    let stop = shutdown::interrupted(shutdown::CLEANING_UP)?;
     let request = BenchmarkRequest {
         sizes_bytes: args.sizes.iter().map(|size| size * MB).collect(),
         rounds: args.rounds,
