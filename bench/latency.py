@@ -144,6 +144,8 @@ def main():
         wait_ready(f"http://127.0.0.1:{ops}")
         roles.start("serve", "serve", KILOWATCH_SERVING__LISTEN=f"127.0.0.1:{api}")
         wait_ready(f"http://127.0.0.1:{api}")
+        roles.start("simulator", "simulate", "--stream", "grid", "--to", "log", "--devices", str(args.rate), "--rate", str(args.rate),
+                    "--anomaly-share", "0.1")
         # Ten readings of a meter warm its average up; the broker compiles itself to machine code for longer than that.
         time.sleep(args.warm_up)
         before = {part: histogram(ops, metric) for part, metric in PARTS.items()}
