@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{clock::SystemClock, retry::Backoff};
 
-/// Longer than any transaction of another process: the longest one publishes a year of windows in about a second.
+/// Longer than any transaction of another process but that which publishes all windows of hundreds of meters, for which
+/// the views belong into PostgreSQL.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pages and API calls that read at once; more of them wait for a moment.
@@ -145,6 +146,31 @@ impl Session for SqliteSession {
             rows = rest;
         }
         Ok(changed)
+    }
+
+    async fn drop_indexes(&mut self, table: &'static str) -> Result<Vec<String>, ViewsError> {
+        // That of a primary key has no text.
+        let found: Vec<(String, String)> = sqlx::query_as(
+            "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL",
+        )
+        .bind(table)
+        .fetch_all(&mut *self.0)
+        .await
+        .map_err(translate)?;
+        let mut definitions = Vec::with_capacity(found.len());
+        for (name, definition) in found {
+            let text = format!("DROP INDEX {name}");
+            sqlx::query(AssertSqlSafe(text)).execute(&mut *self.0).await.map_err(translate)?;
+            definitions.push(definition);
+        }
+        Ok(definitions)
+    }
+
+    async fn build_indexes(&mut self, definitions: Vec<String>) -> Result<(), ViewsError> {
+        for definition in definitions {
+            sqlx::query(AssertSqlSafe(definition)).execute(&mut *self.0).await.map_err(translate)?;
+        }
+        Ok(())
     }
 
     async fn commit(self: Box<Self>) -> Result<(), ViewsError> {

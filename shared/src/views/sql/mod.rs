@@ -48,6 +48,17 @@ pub trait Session: Send {
     /// Runs a statement over many rows; returns how many rows it changed. No row, no statement.
     async fn bulk(&mut self, bulk: Bulk) -> Result<u64, ViewsError>;
 
+    /// Takes away the indexes of a table beside its key, where nobody has to wait for that, and returns what
+    /// [`Session::build_indexes`] makes them from: to sort many rows once costs less than to file them one by one.
+    async fn drop_indexes(&mut self, _table: &'static str) -> Result<Vec<String>, ViewsError> {
+        Ok(Vec::new())
+    }
+
+    /// Builds what [`Session::drop_indexes`] took away.
+    async fn build_indexes(&mut self, _definitions: Vec<String>) -> Result<(), ViewsError> {
+        Ok(())
+    }
+
     /// Makes everything durable and visible at once.
     async fn commit(self: Box<Self>) -> Result<(), ViewsError>;
 

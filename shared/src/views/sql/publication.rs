@@ -118,8 +118,12 @@ pub async fn replace(
     now: DateTime<Utc>,
 ) -> Result<(), ViewsError> {
     let stream = &publication.stream;
+    let mut indexes = Vec::new();
     match &publication.replaces {
         ReplacedWindows::All => {
+            if is_alone(session, stream).await? {
+                indexes = session.drop_indexes("rollup_batch").await?;
+            }
             let statement = Statement::new("DELETE FROM rollup_batch WHERE stream = $1");
             session.execute(statement.bind(stream.as_str())).await?;
             devices::forget_batch(session, stream).await?;
@@ -147,6 +151,7 @@ pub async fn replace(
              value_sum_squares = excluded.value_sum_squares",
     );
     session.execute(fill.bind(publication.stage.0.to_string()).bind(stream.as_str())).await?;
+    session.build_indexes(indexes).await?;
     devices::seen_in_stage(session, stream, publication.stage).await?;
     let moved =
         Statement::new("UPDATE boundaries SET lake_version = $2, published_at = $3, shape = $4 WHERE stream = $1")
@@ -177,6 +182,13 @@ pub async fn replace(
         ))
         .await?;
     Ok(())
+}
+
+/// Whether no other stream has published windows, whose part of an index would be built anew as well.
+async fn is_alone(session: &mut dyn Session, stream: &StreamName) -> Result<bool, ViewsError> {
+    let other =
+        Statement::new("SELECT 1 AS one FROM boundaries WHERE stream <> $1 AND published_at IS NOT NULL LIMIT 1");
+    Ok(session.fetch_optional(other.bind(stream.as_str())).await?.is_none())
 }
 
 /// Clears a stage.

@@ -1,6 +1,9 @@
 //! What is only true of the embedded views: a file that several processes share.
 
-use kilowatch_shared::views::{ViewsError, open, sqlite::SqliteViews};
+use std::path::Path;
+
+use kilowatch_shared::views::{PublishOutcome, ViewsError, open, sqlite::SqliteViews};
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
 use super::subject::{Subject, cut, household, partition, rollups, value};
@@ -77,6 +80,28 @@ async fn a_folder_that_is_not_there_is_named_as_the_cause() {
     let folder = TempDir::new().unwrap();
     let error = SqliteViews::open(&folder.path().join("missing/views.sqlite")).await.unwrap_err();
     assert!(matches!(&error, ViewsError::Refused { reason } if reason.contains("folder")), "{error:?}");
+}
+
+async fn indexes(path: &Path) -> Vec<String> {
+    let mut connection = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    let definitions =
+        sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name");
+    definitions.fetch_all(&mut connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn publications_of_all_windows_leave_the_indexes_as_they_were() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("views.sqlite");
+    let subject = Subject::around(SqliteViews::open(&path).await.unwrap());
+    let before = indexes(&path).await;
+    assert!(before.iter().any(|definition| definition.contains("rollup_batch_by_time")), "{before:?}");
+    for (version, windows) in [(1, 2), (2, 3)] {
+        let rows: Vec<_> = (0..windows).map(|number| value("m", number, 1.0)).collect();
+        assert_eq!(subject.publish_all(&household(), version, &[], &rows).await, PublishOutcome::Published);
+        assert_eq!(indexes(&path).await, before);
+        assert_eq!(subject.usage(&household()).await.windows.len(), rows.len());
+    }
 }
 
 #[tokio::test]
