@@ -12,7 +12,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{process::kilowatch, small_disk::SmallDisk};
+use crate::{
+    process::{kilowatch_of, own_binary},
+    small_disk::SmallDisk,
+};
 
 const HEADER: &str =
     "timestamp;active_power;reactive_power;voltage;current;sub_metering_1;sub_metering_2;sub_metering_3\n";
@@ -47,7 +50,11 @@ impl Case {
     }
 
     fn ingest(&self, args: &[&str]) -> Command {
-        kilowatch(&self.data(), &[&["--json", "batch", "ingest"], args].concat())
+        self.ingest_with(own_binary(), args)
+    }
+
+    fn ingest_with(&self, binary: &Path, args: &[&str]) -> Command {
+        kilowatch_of(binary, &self.data(), &[&["--json", "batch", "ingest"], args].concat())
     }
 
     /// The reason for which it is refused, with nothing left behind: no version, no data file, no spool.
@@ -154,12 +161,16 @@ fn what_may_not_be_read_is_named_and_the_rest_goes_in() {
     let close = |path: &str| fs::set_permissions(folder.join(path), fs::Permissions::from_mode(0o000)).unwrap();
     close("secret.csv");
     close("closed");
+    // The target folder may be below one that is closed to others.
+    let reachable = case.folder.path().join("kilowatch");
+    fs::hard_link(own_binary(), &reachable).or_else(|_| fs::copy(own_binary(), &reachable).map(drop)).unwrap();
     let as_nobody = |args: &[&str]| {
-        let mut command = case.ingest(args);
         // Root may read everything.
-        if fs::read(folder.join("secret.csv")).is_ok() {
-            command.uid(NOBODY).gid(NOBODY);
+        if fs::read(folder.join("secret.csv")).is_err() {
+            return case.ingest(args);
         }
+        let mut command = case.ingest_with(&reachable, args);
+        command.uid(NOBODY).gid(NOBODY);
         command
     };
     let error = case.refused(as_nobody(&["in/empty"]));
