@@ -33,6 +33,7 @@ pub(super) async fn make_files(request: &BenchmarkRequest) -> Result<Vec<InputFi
     let whole = request.scratch.join("household.csv");
     let mut simulate = Command::new(&request.binary);
     without(&mut simulate, request);
+    simulate.current_dir(&request.scratch);
     simulate.args(["--data-dir", "unused", "simulate", "--stream", "household", "--to", "csv", "--from", FROM]);
     simulate.arg("--file").arg(&whole).args(["--seed", &request.seed.to_string()]);
     simulate.args(["--count", &(largest / LEAST_MEAN_ROW_BYTES + 1).to_string()]);

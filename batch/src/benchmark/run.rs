@@ -40,6 +40,10 @@ pub async fn benchmark(
         engines,
         measurements,
     };
+    // Ctrl-C reaches the processes too, and one that it ended has not failed.
+    if request.stop.is_cancelled() {
+        return Err(BenchmarkError::Stopped);
+    }
     deps.views.add_benchmark(&benchmark).await?;
     Ok(benchmark)
 }

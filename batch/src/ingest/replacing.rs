@@ -1,7 +1,7 @@
 //! Rows of a file that count in the place of rows which contradict them (`--on-conflict replace`).
 
 use arrow::{
-    array::AsArray,
+    array::{AsArray, RecordBatch},
     compute::cast,
     datatypes::{DataType, Int64Type},
 };
@@ -10,6 +10,7 @@ use kilowatch_shared::{
     lake::{
         LakeError,
         delta::TableFiles,
+        schema::ERASED_DEVICE,
         session::{SessionLimits, SessionTable, lake_session, stream_error},
     },
     position::{DeviceId, SourceId},
@@ -68,6 +69,7 @@ impl Replacing {
                 .and_then(Result::ok)
                 .ok_or_else(|| LakeError::Corrupt { reason: "readings without offsets".to_owned() })?;
             let offsets = offsets.as_primitive::<Int64Type>();
+            refuse_erased(&batch, source)?;
             each_row(&batch, profile, numbers, |row, device, time, print| {
                 replacing.own.insert(OF_FILE, offsets.value(row), row_print(device, time, print));
             })?;
@@ -143,4 +145,18 @@ impl Replacing {
 
 fn read_otherwise(file: &InputFile, number: i64) -> IngestError {
     IngestError::ReadOtherwise { path: file.path.clone(), line: number.cast_unsigned() }
+}
+
+/// What was erased of this file would come back as new rows.
+fn refuse_erased(batch: &RecordBatch, source: &SourceId) -> Result<(), BatchError> {
+    let devices = batch.column_by_name("device_id").map(|column| cast(column, &DataType::Utf8)).and_then(Result::ok);
+    let erased =
+        devices.is_some_and(|devices| devices.as_string::<i32>().iter().flatten().any(|id| id == ERASED_DEVICE));
+    if !erased {
+        return Ok(());
+    }
+    let reason = format!(
+        "a device was erased whose rows are in this file, which the lake knows as {source}: ingest a copy without them"
+    );
+    Err(LakeError::Refused { reason }.into())
 }

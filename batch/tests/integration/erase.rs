@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use futures::TryStreamExt;
 use kilowatch_batch::{
     BatchDeps, BatchError, RetentionConfig,
-    ingest::{IngestRequest, NoProgress},
+    ingest::{FileOutcome, IngestRequest, NoProgress, OnConflict},
     jobs::{
         compact::{CompactRequest, compact},
         erase::{EraseReport, EraseRequest, erase},
@@ -47,6 +47,21 @@ fn asked(dry_run: bool) -> EraseRequest {
 
 async fn erased(deps: &BatchDeps, room: &Room) -> Result<EraseReport, BatchError> {
     erase(deps, &room.profile, &asked(false), Arc::new(NoProgress)).await
+}
+
+#[tokio::test]
+async fn a_file_that_held_an_erased_device_does_not_bring_it_back() {
+    let room = Room::new().await;
+    let file = IngestRequest::new(room.write("a.txt", &uci(&[&minute(0, 1.0), &minute(1, 3.0)])), gone());
+    room.ingest(&file).await.unwrap();
+    let report = erased(&room.deps, &room).await.unwrap();
+    assert_eq!(report.readings, 2);
+    let again = room.ingest(&file).await.unwrap();
+    assert_eq!(again.outcome, FileOutcome::AlreadyIngested);
+    let replacing = IngestRequest { on_conflict: OnConflict::Replace, ..file };
+    let error = room.ingest(&replacing).await.unwrap_err().to_string();
+    assert!(error.contains("a device was erased whose rows are in this file"), "{error}");
+    assert_eq!((room.number(ROWS_OF_GONE).await, room.number(TOMBSTONES).await), (0, 2));
 }
 
 /// A minute of both meters, of which the gone one is loud now and then.

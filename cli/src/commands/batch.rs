@@ -135,14 +135,17 @@ impl IngestArgs {
     /// Ingests until all is done or somebody stops it. What is in the lake by then stays, the spool goes.
     async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let interrupted = shutdown::interrupted(shutdown::CLEANING_UP)?;
-        let (deps, profile) = opened(&self.stream, context).await?;
-        stores::expand_table(&deps.lake, &profile).await?;
         let spool = Spool::open(context.settings.data_dir.join("spool"), context.settings.ingest);
+        let ingested = async {
+            let (deps, profile) = opened(&self.stream, context).await?;
+            stores::expand_table(&deps.lake, &profile).await?;
+            self.ingest_all(context, (&deps, &profile), spool.clone()).await
+        };
         tokio::select! {
-            done = self.ingest_all(context, (&deps, &profile), spool.clone()) => done,
+            done = ingested => done,
             () = interrupted.cancelled() => {
                 spool.clear();
-                Ok(ExitCode::from(130))
+                anyhow::bail!("interrupted: files that were ingested stay, the others can be ingested again")
             }
         }
     }

@@ -1,8 +1,14 @@
 //! The closer of a stream: what partitions hand over at about the same time goes to the lake in one commit. What the lake
 //! does not take is tried again until it does, whatever it says, and holds up no other close: detection needs log and
-//! views alone, and the rows are closed once, whenever that is.
+//! views alone, and the rows are closed once, whenever that is. Where it is not the lake but a partition's own log or pins
+//! that keep a commit from being made, each of its partitions is tried by itself.
 
-use std::{collections::VecDeque, mem, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+    sync::Arc,
+    time::Duration,
+};
 
 use kilowatch_shared::{
     clock::SharedClock,
@@ -78,11 +84,11 @@ impl Closer {
                     let at = attempts.iter().position(|attempt| Some(attempt.due) == due);
                     let Some(attempt) = at.map(|at| attempts.swap_remove(at)) else { continue };
                     let had_failed = attempt.failures > 0;
-                    match self.drive(attempt).await {
-                        Some(failed) => attempts.push(failed),
-                        None if had_failed => hurry(&mut attempts),
-                        None => {}
+                    let failed = self.drive(attempt).await;
+                    if failed.is_empty() && had_failed {
+                        hurry(&mut attempts);
                     }
+                    attempts.extend(failed);
                     telemetry::closes_that_fail(&self.stream, attempts.iter().filter(|a| a.failures > 0).count());
                 }
             }
@@ -107,8 +113,8 @@ impl Closer {
         Some(Attempt::new(Close::new(Arc::clone(&self.doors), first.part, others), replies))
     }
 
-    /// Tries a close; gives it back if that failed and somebody waits for it.
-    async fn drive(&self, mut attempt: Attempt) -> Option<Attempt> {
+    /// Tries a close; gives back what failed of it and somebody waits for.
+    async fn drive(&self, mut attempt: Attempt) -> Vec<Attempt> {
         let span = tracing::info_span!("close", stream = %self.stream, close.partitions = attempt.replies.len());
         match steps(&mut attempt.close).instrument(span).await {
             Ok(()) => {
@@ -117,16 +123,19 @@ impl Closer {
                     tracing::info!(stream = %self.stream, close.failures = failures, "the lake takes segments again");
                 }
                 self.answer(&mut attempt);
-                None
+                Vec::new()
             }
             Err(error) => {
                 self.answer(&mut attempt);
                 attempt.forget_who_left();
                 if attempt.replies.is_empty() {
-                    return None;
+                    return Vec::new();
                 }
                 self.note_failure(&mut attempt, &error);
-                Some(attempt)
+                if attempt.replies.len() > 1 && is_of_one_partition(&error) {
+                    return attempt.one_by_one(&self.doors);
+                }
+                vec![attempt]
             }
         }
     }
@@ -184,12 +193,27 @@ impl Attempt {
         Self { close, replies, due: Instant::now(), delays, failures: 0, refusals: 0, said_at: None }
     }
 
+    /// Each partition's part of it as an attempt that has not been made.
+    fn one_by_one(self, doors: &Arc<Doors>) -> Vec<Self> {
+        let mut replies: BTreeMap<_, _> = self.replies.into_iter().collect();
+        let alone = self.close.into_parts().into_iter().filter_map(|part| {
+            let reply = replies.remove_entry(part.partition())?;
+            Some(Self::new(Close::new(Arc::clone(doors), part, Vec::new()), vec![reply]))
+        });
+        alone.collect()
+    }
+
     /// A partition that went to another member is closed by that one, from the log; its rows need not wait here.
     fn forget_who_left(&mut self) {
         for (partition, _) in self.replies.extract_if(.., |(_, reply)| reply.is_closed()) {
             self.close.leave_out(&partition);
         }
     }
+}
+
+/// Whether it may concern a single partition of those that are closed together.
+const fn is_of_one_partition(error: &StepError) -> bool {
+    matches!(error, StepError::Log(_) | StepError::CannotJudge { .. } | StepError::NothingDelivered { .. })
 }
 
 fn hurry(attempts: &mut [Attempt]) {

@@ -5,9 +5,12 @@ use std::time::Duration;
 use kilowatch_shared::position::PartitionId;
 use tokio::time::Instant;
 
-/// Neighbouring partitions end their micro-batches at so many moments of a window, so that their transactions do not
-/// queue for the same cores.
+/// Neighbouring partitions end their micro-batches at so many moments, so that their transactions do not queue for the same
+/// cores.
 const STAGGERED_BY: u32 = 8;
+
+/// Between two of these moments at most: what partitions hand over to the lake at about the same time shares a commit.
+const LONGEST_STEP: Duration = Duration::from_millis(10);
 
 /// A fixed beat: however long a micro-batch takes to apply, the next one ends a whole number of windows after it. What
 /// comes while one is applied thus waits no longer than what comes after.
@@ -20,7 +23,7 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn new(partition: &PartitionId, window: Duration, now: Instant) -> Self {
         let place = partition.partition % STAGGERED_BY;
-        Self { beat: now + window / STAGGERED_BY * place, window }
+        Self { beat: now + (window / STAGGERED_BY).min(LONGEST_STEP) * place, window }
     }
 
     /// The end of a micro-batch whose first message came at `now`.

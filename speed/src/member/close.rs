@@ -109,6 +109,12 @@ impl Close {
         &self.outcomes
     }
 
+    /// What has no outcome yet, as it was handed over but for what a step found out of it.
+    #[must_use]
+    pub fn into_parts(self) -> Vec<ClosePart> {
+        self.parts
+    }
+
     /// Does the next step.
     ///
     /// # Errors

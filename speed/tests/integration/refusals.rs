@@ -20,7 +20,7 @@ fn config() -> SpeedConfig {
         segment_ms: 100,
         refresh_ms: 100,
         unclosed_bytes: 4_000,
-        stop_deadline_ms: 400,
+        stop_deadline_ms: 2_000,
         ..SpeedConfig::default()
     }
 }

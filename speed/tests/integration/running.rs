@@ -106,7 +106,7 @@ async fn detection_goes_on_while_the_lake_is_away_and_dropped_rows_come_back_fro
 #[tokio::test]
 async fn a_stop_does_not_wait_for_a_lake_that_is_away() {
     let bench = Bench::new(1).await;
-    let config = SpeedConfig { window_ms: 50, segment_ms: 100, stop_deadline_ms: 400, ..SpeedConfig::default() };
+    let config = SpeedConfig { window_ms: 50, segment_ms: 100, stop_deadline_ms: 2_000, ..SpeedConfig::default() };
     let run = bench.run_with(config);
     bench.produce(30).await;
     wait_until("30 messages are applied", async || bench.applied().await == 30).await;

@@ -55,6 +55,7 @@ impl DeltaLake {
         let table = LakeTable::Readings;
         let encoded = aside(|| encode_rows(profile, rows.iter()))?;
         let files = self.put_files(profile, table, encoded).await?;
+        self.check_drafted(profile, table, &files).await?;
         let now = self.now();
         let millis = now.timestamp_millis();
         let columns = declared_schema(profile, table);
