@@ -86,7 +86,7 @@ pub struct Bulk {
     pub(in crate::views) after: &'static str,
     /// What stands before and after for Postgres, if other words.
     pub(in crate::views) on_postgres: Option<(&'static str, &'static str)>,
-    /// What every row begins with, sent once.
+    /// What every row begins with.
     pub(in crate::views) common: Vec<Value>,
     /// What the rows differ in.
     pub(in crate::views) rows: Vec<Vec<Value>>,
