@@ -17,8 +17,8 @@ use kilowatch_shared::{
 };
 use object_store::path::Path;
 
-use super::rewrite::{MAX_LOOKS, add, as_stored, bucket_of, contended, newest, replace, store};
-use crate::{BatchDeps, BatchError};
+use super::rewrite::{MAX_LOOKS, add, bucket_of, contended, newest, replace, store};
+use crate::{BatchDeps, BatchError, compaction::as_stored};
 
 const LETTERS: LakeTable = LakeTable::DeadLetters;
 

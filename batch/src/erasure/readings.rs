@@ -15,14 +15,15 @@ use kilowatch_shared::{
     stream::StreamProfile,
 };
 
-use super::rewrite::{FILES_AT_ONCE, MAX_LOOKS, add, as_stored, bucket_of, contended, newest, replace, store};
-use crate::{BatchDeps, BatchError, ingest::Progress};
+use super::rewrite::{FILES_AT_ONCE, MAX_LOOKS, add, bucket_of, contended, newest, replace, store};
+use crate::{
+    BatchDeps, BatchError,
+    compaction::{READINGS_ORDER, as_stored},
+    ingest::Progress,
+};
 
 const READINGS: LakeTable = LakeTable::Readings;
 const DEVICE: &str = "device_id";
-
-/// The order of a data file's rows.
-const ORDER: [&str; 5] = [DEVICE, "event_time", "source", "source_partition", "source_offset"];
 
 /// How many rows of a device the table has now.
 pub(crate) async fn rows_of_device(
@@ -104,7 +105,7 @@ async fn rewritten(
     let mut encoder = FileEncoder::try_new(&schema, bucket)?;
     for of_device in [true, false] {
         let only = (DEVICE, device.as_str(), of_device);
-        let mut rows = session.sorted_where("readings", &columns, &ORDER, only).await?;
+        let mut rows = session.sorted_where("readings", &columns, &READINGS_ORDER, only).await?;
         while let Some(batch) = rows.try_next().await.map_err(|error| stream_error(&error))? {
             let batch = if of_device { tombstones_of_readings(&as_stored(&batch, &schema)?, bucket)? } else { batch };
             encoder = add(encoder, batch, &schema).await?;

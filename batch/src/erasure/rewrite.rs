@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::{compute::cast, datatypes::SchemaRef, record_batch::RecordBatch};
+use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
 use chrono::NaiveDate;
 use kilowatch_shared::{
     lake::{
@@ -14,7 +14,7 @@ use kilowatch_shared::{
 };
 use tokio::task::spawn_blocking;
 
-use crate::{BatchDeps, BatchError};
+use crate::{BatchDeps, BatchError, compaction::as_stored};
 
 /// Looks at a table at most: each leaves fewer files to rewrite, unless others keep rewriting them.
 pub(super) const MAX_LOOKS: u32 = 20;
@@ -81,7 +81,7 @@ pub(super) async fn add(
     let batch = as_stored(&batch, schema)?;
     // Encoding keeps a thread busy.
     let done = spawn_blocking(move || file.write(&batch).map(|()| file)).await;
-    Ok(done.map_err(|error| stopped(&error))??)
+    Ok(done.map_err(|error| BatchError::stopped("erase", &error))??)
 }
 
 /// Ends a file and stores it; nobody sees it before a commit names it.
@@ -91,24 +91,13 @@ pub(super) async fn store(
     kind: LakeTable,
     file: FileEncoder,
 ) -> Result<WrittenFile, BatchError> {
-    let encoded = spawn_blocking(move || file.finish()).await.map_err(|error| stopped(&error))??;
+    let encoded =
+        spawn_blocking(move || file.finish()).await.map_err(|error| BatchError::stopped("erase", &error))??;
     Ok(deps.lake.put_file(profile, kind, encoded).await?)
-}
-
-/// The batch in the table's own types.
-pub(super) fn as_stored(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, BatchError> {
-    let corrupt = |error: &dyn std::fmt::Display| LakeError::Corrupt { reason: format!("an erasure: {error}") };
-    let columns = batch.columns().iter().zip(schema.fields());
-    let columns = columns.map(|(column, field)| cast(column, field.data_type())).collect::<Result<_, _>>();
-    Ok(RecordBatch::try_new(Arc::clone(schema), columns.map_err(|e| corrupt(&e))?).map_err(|e| corrupt(&e))?)
 }
 
 /// The error of a job whose files others kept rewriting.
 pub(super) fn contended() -> BatchError {
     let reason = "other jobs rewrote the same data files each time".to_owned();
     BatchError::Contended { job: "erase", attempts: MAX_LOOKS, reason }
-}
-
-fn stopped(error: &dyn std::fmt::Display) -> BatchError {
-    BatchError::Internal { job: "erase", reason: format!("a worker stopped: {error}") }
 }
