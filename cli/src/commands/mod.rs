@@ -7,6 +7,7 @@ mod dead_letters;
 mod drain;
 mod erase;
 mod explained;
+mod ingest;
 mod lake;
 mod models;
 mod positions;
