@@ -59,14 +59,6 @@ pub enum BatchError {
     /// The views.
     #[error(transparent)]
     Views(#[from] ViewsError),
-    /// What was asked for spans more of the lake than is compared at once.
-    #[error("{job}: more than {limit_rows} rows of the lake would have to be compared at once; narrow it by time")]
-    TooWide {
-        /// The job.
-        job: &'static str,
-        /// How many rows may be.
-        limit_rows: usize,
-    },
     /// A vacuum that could take files from under a job that still reads them.
     #[error(
         "vacuum: a retention of {days} days is not safe: a job may still read what was current {safe_days} day ago; stop \
@@ -146,7 +138,6 @@ impl BatchError {
             Self::Contended { .. } => RetryHint::WithBackoff,
             Self::Ingest(_)
             | Self::Train(_)
-            | Self::TooWide { .. }
             | Self::BehindBoundary { .. }
             | Self::Unsettled { .. }
             | Self::UnsafeRetention { .. }

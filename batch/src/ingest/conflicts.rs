@@ -6,16 +6,12 @@ use std::{
     sync::Arc,
 };
 
-use arrow::{
-    array::{Array, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
-    datatypes::{DataType, Field, Schema},
-};
+use arrow::array::{Array, Float64Array, StringArray};
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use kilowatch_shared::{
     lake::{
         delta::TableFiles,
-        schema::instant_type,
         session::{SessionLimits, SessionTable, lake_session, stream_error},
     },
     position::DeviceId,
@@ -26,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Feed, IngestRequest, InputFile, NoProgress, ParsedRows,
     keys::{Fate, Repeat},
-    lake_keys::{Columns, may_hold},
+    lake_keys::{Columns, may_hold, register_wanted},
 };
 use crate::{BatchDeps, BatchError, sql};
 
@@ -153,8 +149,8 @@ async fn in_lake(
     let holders = holders.with_columns_of(profile);
     let readings = SessionTable { name: "readings", files: &holders };
     let session = lake_session(deps.lake.store(), &[readings], &SessionLimits::default())?;
-    let (schema, wanted) = keys_of(conflicts)?;
-    session.register_batches("wanted", schema, vec![wanted])?;
+    let devices = StringArray::from_iter_values(conflicts.iter().map(|one| one.device.as_str()));
+    register_wanted(&session, devices, conflicts.iter().map(|one| one.time_micros).collect())?;
     let mut batches = session.stream(&sql::for_profile(include_str!("rows_at.sql"), profile, 0)).await?;
     let mut earlier = Earlier::new();
     while let Some(batch) = batches.try_next().await.map_err(|error| stream_error(&error))? {
@@ -165,19 +161,6 @@ async fn in_lake(
         }
     }
     Ok(earlier)
-}
-
-fn keys_of(conflicts: &[&Conflict]) -> Result<(Arc<Schema>, RecordBatch), BatchError> {
-    let schema = Arc::new(Schema::new(vec![
-        Field::new("device_id", DataType::Utf8, false),
-        Field::new("event_time", instant_type(), false),
-    ]));
-    let devices = StringArray::from_iter_values(conflicts.iter().map(|one| one.device.as_str()));
-    let times = TimestampMicrosecondArray::from_iter_values(conflicts.iter().map(|one| one.time_micros));
-    let columns: Vec<arrow::array::ArrayRef> = vec![Arc::new(devices), Arc::new(times.with_data_type(instant_type()))];
-    let batch = RecordBatch::try_new(Arc::clone(&schema), columns)
-        .map_err(|error| BatchError::Internal { job: "ingest", reason: error.to_string() })?;
-    Ok((schema, batch))
 }
 
 async fn in_file(

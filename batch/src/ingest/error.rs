@@ -109,14 +109,13 @@ pub enum IngestError {
     },
     /// More rows than can be told apart in memory.
     #[error(
-        "{}: its rows and those that the lake has of the same time are more than {limit_rows}; \
-         split the file by time, and ingest the parts",
+        "{}: it has more than {limit_rows} rows; split the file, and ingest the parts",
         path.display()
     )]
     TooManyRows {
         /// The file.
         path: PathBuf,
-        /// How many may be compared at once.
+        /// How many may be told apart.
         limit_rows: usize,
     },
     /// So much of it is unreadable that it is hardly the file that was meant.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use kilowatch_shared::position::DeviceId;
 
-use super::ParsedRows;
+use super::{LakeKeys, ParsedRows};
 
 /// Devices get a number at first sight, so that a key is two integers.
 #[derive(Debug, Default)]
@@ -139,7 +139,7 @@ pub(crate) fn find_repeats(
     rows: &ParsedRows,
     numbers: &mut DeviceNumbers,
     file: &mut KeySet,
-    lake: &KeySet,
+    lake: &LakeKeys,
 ) -> Vec<Repeat> {
     let device_of: Vec<u32> = rows.device_names.iter().map(|device| numbers.of(device)).collect();
     let repeat = |index, identical, within_file| Repeat { index, identical, within_file, fate: Fate::Skipped };

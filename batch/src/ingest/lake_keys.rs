@@ -1,11 +1,14 @@
 //! The keys that the lake holds, read only as far as a file can repeat them.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use arrow::{
-    array::{Array, AsArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
+    array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray},
     compute::cast,
-    datatypes::{DataType, Float64Type, TimestampMicrosecondType},
+    datatypes::{DataType, Field, Float64Type, Schema, TimestampMicrosecondType},
 };
 use futures::TryStreamExt;
 use kilowatch_shared::{
@@ -13,7 +16,7 @@ use kilowatch_shared::{
         LakeError,
         delta::{DeltaLake, LakeFile, TableFiles},
         schema::instant_type,
-        session::{SessionLimits, SessionTable, lake_session, stream_error},
+        session::{LakeSession, SessionLimits, SessionTable, lake_session, stream_error},
     },
     position::DeviceId,
     stream::StreamProfile,
@@ -23,60 +26,139 @@ use object_store::path::Path;
 use super::{DeviceNumbers, KeySet, ParsedRows, rows::fingerprint};
 use crate::{BatchError, sql};
 
-/// The keys of those data files that overlap what was asked for so far.
+/// A data file with so many times the rows at hand is searched for their keys and not learned: learning a key costs some
+/// twenty times what passing over it does.
+const SEARCHED_FROM: u64 = 16;
+
+/// So many searches of a data file cost as much as learning it.
+const SEARCHES: u32 = 16;
+
+/// Keys that are learned at most, 256 MiB if they ascend; data files beyond them are searched.
+const MOST_LEARNED: u64 = 16 << 20;
+
+/// The keys of the lake that the rows of a file may repeat. A data file that many of them may be in is learned whole; a large
+/// one that few of them may be in is searched, so that a late file of a hundred rows costs no index of a year.
 #[derive(Debug)]
 pub(crate) struct LakeKeys {
     table: Option<TableFiles>,
-    loaded: HashSet<Path>,
-    keys: KeySet,
+    visited: HashMap<Path, Visit>,
+    learned: KeySet,
+    /// What the searches for the rows at hand found.
+    found: KeySet,
+}
+
+/// How a data file was read so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Visit {
+    Learned,
+    Searched { times: u32 },
 }
 
 impl LakeKeys {
     /// Nothing is read yet. `None` is a table that does not exist.
     pub(crate) fn of(table: Option<TableFiles>) -> Self {
-        Self { table, loaded: HashSet::new(), keys: KeySet::default() }
+        Self { table, visited: HashMap::new(), learned: KeySet::default(), found: KeySet::default() }
     }
 
-    /// The keys that were read.
-    pub(crate) const fn keys(&self) -> &KeySet {
-        &self.keys
+    /// The fingerprint under a key of the rows that were read for last.
+    pub(crate) fn find(&self, device: u32, time: i64) -> Option<u64> {
+        self.found.find(device, time).or_else(|| self.learned.find(device, time))
     }
 
-    /// Reads the keys of the data files that may hold a key of these rows; stops reading at more than `most`.
+    /// Reads those keys of the lake that these rows may repeat.
     pub(crate) async fn read_for(
         &mut self,
         rows: &ParsedRows,
         lake: &DeltaLake,
         profile: &StreamProfile,
         numbers: &mut DeviceNumbers,
-        most: usize,
     ) -> Result<(), BatchError> {
+        self.found = KeySet::default();
         let Some(table) = &self.table else { return Ok(()) };
-        let wanted = table.only(|file| !self.loaded.contains(&file.path) && may_share_a_key(file, rows));
-        if wanted.files.is_empty() {
-            return Ok(());
+        let near = table.only(|file| may_share_a_key(file, rows)).with_columns_of(profile);
+        let (mut to_learn, mut to_search) = (HashSet::new(), HashSet::new());
+        let mut room = MOST_LEARNED.saturating_sub(self.learned.len() as u64);
+        for file in &near.files {
+            let before = self.visited.get(&file.path).copied().unwrap_or(Visit::Searched { times: 0 });
+            let held = file.stats.rows.unwrap_or(u64::MAX);
+            let next = match before {
+                Visit::Learned => continue,
+                Visit::Searched { times } => next_visit(times, held, rows.len() as u64, room),
+            };
+            match next {
+                Visit::Learned => {
+                    room -= held;
+                    to_learn.insert(&file.path);
+                }
+                Visit::Searched { .. } => {
+                    to_search.insert(&file.path);
+                }
+            }
+            self.visited.insert(file.path.clone(), next);
         }
-        self.loaded.extend(wanted.files.iter().map(|file| file.path.clone()));
-        let wanted = wanted.with_columns_of(profile);
-        // One partition keeps the rows of a device in the order of its files, which the key set stores best.
-        let limits = SessionLimits { target_partitions: 1, ..SessionLimits::default() };
-        let readings = SessionTable { name: "readings", files: &wanted };
-        let session = lake_session(lake.store(), &[readings], &limits)?;
-        let mut batches = session.stream(&sql::for_profile(include_str!("lake_keys.sql"), profile, 0)).await?;
-        while self.keys.len() <= most
-            && let Some(batch) = batches.try_next().await.map_err(|error| stream_error(&error))?
-        {
-            each_row(&batch, profile, numbers, |_, device, time, print| {
-                self.keys.insert(device, time, print);
-            })?;
+        if !to_learn.is_empty() {
+            // One partition keeps the rows of a device in the order of its files, which the key set stores best.
+            let limits = SessionLimits { target_partitions: 1, ..SessionLimits::default() };
+            let session = session_over(lake, &near.only(|file| to_learn.contains(&file.path)), &limits)?;
+            gather(&session, include_str!("lake_keys.sql"), profile, numbers, &mut self.learned).await?;
+        }
+        if !to_search.is_empty() {
+            let searched = near.only(|file| to_search.contains(&file.path));
+            let session = session_over(lake, &searched, &SessionLimits::default())?;
+            register_wanted(&session, rows.device_column(), rows.times.clone())?;
+            gather(&session, include_str!("rows_at.sql"), profile, numbers, &mut self.found).await?;
         }
         Ok(())
     }
 
-    /// Of the table, the data files whose keys were read.
+    /// Of the table, the data files that were learned or searched.
     pub(crate) fn read_files(&self) -> Option<TableFiles> {
-        self.table.as_ref().map(|table| table.only(|file| self.loaded.contains(&file.path)))
+        self.table.as_ref().map(|table| table.only(|file| self.visited.contains_key(&file.path)))
     }
+}
+
+/// How a data file of `held` rows is read for so many rows at hand, after so many searches.
+const fn next_visit(searches: u32, held: u64, rows: u64, room: u64) -> Visit {
+    let is_worth_it = searches >= SEARCHES || held < SEARCHED_FROM.saturating_mul(rows);
+    if is_worth_it && held <= room { Visit::Learned } else { Visit::Searched { times: searches.saturating_add(1) } }
+}
+
+fn session_over(lake: &DeltaLake, files: &TableFiles, limits: &SessionLimits) -> Result<LakeSession, LakeError> {
+    lake_session(lake.store(), &[SessionTable { name: "readings", files }], limits)
+}
+
+/// Adds what the rows of a query say to the keys.
+async fn gather(
+    session: &LakeSession,
+    query: &str,
+    profile: &StreamProfile,
+    numbers: &mut DeviceNumbers,
+    keys: &mut KeySet,
+) -> Result<(), BatchError> {
+    let mut batches = session.stream(&sql::for_profile(query, profile, 0)).await?;
+    while let Some(batch) = batches.try_next().await.map_err(|error| stream_error(&error))? {
+        each_row(&batch, profile, numbers, |_, device, time, print| {
+            keys.insert(device, time, print);
+        })?;
+    }
+    Ok(())
+}
+
+/// Registers devices and times as the table `wanted`, for `rows_at.sql`.
+pub(super) fn register_wanted(
+    session: &LakeSession,
+    devices: StringArray,
+    times_micros: Vec<i64>,
+) -> Result<(), BatchError> {
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("device_id", DataType::Utf8, false),
+        Field::new("event_time", instant_type(), false),
+    ]));
+    let times = TimestampMicrosecondArray::from(times_micros).with_data_type(instant_type());
+    let columns: Vec<ArrayRef> = vec![Arc::new(devices), Arc::new(times)];
+    let batch = RecordBatch::try_new(Arc::clone(&schema), columns)
+        .map_err(|error| BatchError::Internal { job: "ingest", reason: error.to_string() })?;
+    Ok(session.register_batches("wanted", schema, vec![batch])?)
 }
 
 /// Whether the ranges of a data file allow that it holds a key of these rows. What its writer did not say may be all.
@@ -172,5 +254,25 @@ impl Columns {
 
     pub(crate) fn time(&self, row: usize) -> i64 {
         self.times.value(row)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_file_is_learned_once_searching_it_for_few_rows_has_cost_as_much() {
+        assert_eq!(next_visit(0, 1_000, 100, u64::MAX), Visit::Learned, "many rows may be in it");
+        for searches in 0..SEARCHES {
+            assert_eq!(next_visit(searches, 1_600, 100, u64::MAX), Visit::Searched { times: searches + 1 });
+        }
+        assert_eq!(next_visit(SEARCHES, 1_600, 100, u64::MAX), Visit::Learned);
+    }
+
+    #[test]
+    fn what_would_not_fit_into_memory_is_searched_for_ever() {
+        assert_eq!(next_visit(SEARCHES, 1_600, 1_600, 1_599), Visit::Searched { times: SEARCHES + 1 });
+        assert_eq!(next_visit(u32::MAX, u64::MAX, 1, 1_599), Visit::Searched { times: u32::MAX });
     }
 }

@@ -28,9 +28,6 @@ use crate::{
 /// How often the rows are compared anew because something else was ingested meanwhile.
 const MAX_TRIES: u32 = 5;
 
-/// Keys of the lake that are compared at once: 128 MiB if they ascend, four years of one meter's minutes four times over.
-const MAX_KEYS: usize = 8 << 20;
-
 /// Letters that are still dead and are named in the report.
 const EXAMPLES: usize = 10;
 
@@ -187,11 +184,8 @@ async fn without_repeats(
 ) -> Result<Vec<LakeReading>, BatchError> {
     let rows = ParsedRows::of_readings(profile, decoded.iter().map(|row| &row.reading));
     let (mut numbers, mut keys, mut lake_keys) = (DeviceNumbers::default(), KeySet::default(), LakeKeys::of(table));
-    lake_keys.read_for(&rows, &deps.lake, profile, &mut numbers, MAX_KEYS).await?;
-    if lake_keys.keys().len() > MAX_KEYS {
-        return Err(BatchError::TooWide { job: "replay", limit_rows: MAX_KEYS });
-    }
-    let repeats = find_repeats(&rows, &mut numbers, &mut keys, lake_keys.keys());
+    lake_keys.read_for(&rows, &deps.lake, profile, &mut numbers).await?;
+    let repeats = find_repeats(&rows, &mut numbers, &mut keys, &lake_keys);
     for repeat in &repeats {
         if repeat.identical {
             report.identical += 1;

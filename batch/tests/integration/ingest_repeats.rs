@@ -53,6 +53,17 @@ async fn rows_that_another_file_brought_are_skipped_as_identical_or_conflicting(
 }
 
 #[tokio::test]
+async fn a_few_late_rows_are_compared_with_a_large_file_of_the_lake() {
+    let room = Room::new().await;
+    room.ingest_bytes("a.txt", &minutes(0..1000, 1.0)).await;
+    // Of one minute that is there twice in the late file, one that contradicts, one the same, and two that are new.
+    let late = [minute(500, 1.0), minute(7, 9.0), minute(1000, 1.0), minute(500, 1.0), minute(1001, 1.0)];
+    let report = room.ingest_bytes("late.txt", &uci(&late.iter().map(String::as_str).collect::<Vec<_>>())).await;
+    assert_eq!((report.rows, report.identical_rows, report.conflicting_rows), (2, 2, 1));
+    assert_eq!(room.number("SELECT COUNT(*) FROM readings").await, 1002);
+}
+
+#[tokio::test]
 async fn the_same_rows_in_other_bytes_bring_nothing_new_and_are_known_afterwards() {
     let room = Room::new().await;
     let bytes = minutes(0..100, 1.5);

@@ -31,8 +31,8 @@ const ENCODERS: usize = 2;
 /// Data files on their way into the store, encoding included: while a store syncs some, the cores encode others.
 const FILES_AT_ONCE: usize = 4;
 
-/// Keys that are compared at once, of the file and of the lake: 1 GiB if they ascend. Fifteen years of one meter's minutes
-/// are an eighth of it.
+/// Rows of one file, whose keys are in memory until its end: 1 GiB if they ascend. Fifteen years of one meter's minutes are an
+/// eighth of it.
 const MAX_KEYS: usize = 64 << 20;
 
 /// The rows of a file on their way into data files.
@@ -102,14 +102,14 @@ impl<'a> FileRows<'a> {
         let mut buffer = BucketBuffer::new(self.profile);
         while let Some(mut rows) = feed.next().await? {
             if self.writes {
-                self.lake_keys.read_for(&rows, &self.deps.lake, self.profile, &mut self.numbers, MAX_KEYS).await?;
+                self.lake_keys.read_for(&rows, &self.deps.lake, self.profile, &mut self.numbers).await?;
             }
-            let mut repeats = find_repeats(&rows, &mut self.numbers, &mut self.file_keys, self.lake_keys.keys());
+            let mut repeats = find_repeats(&rows, &mut self.numbers, &mut self.file_keys, &self.lake_keys);
             if let Some(replacing) = &mut self.replacing {
                 replacing.decide(file, &rows, &mut repeats, &mut self.numbers)?;
             }
             let replaced = self.replacing.as_ref().map_or(0, Replacing::len);
-            if self.file_keys.len() + self.lake_keys.keys().len() + replaced > MAX_KEYS {
+            if self.file_keys.len() + replaced > MAX_KEYS {
                 return Err(IngestError::TooManyRows { path: file.path.clone(), limit_rows: MAX_KEYS }.into());
             }
             if let Some(stats) = &mut self.stats {
