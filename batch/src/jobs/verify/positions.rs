@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 
 use arrow::{
-    array::{AsArray, RecordBatch},
+    array::{AsArray, BooleanBufferBuilder, Int32Array, Int64Array, RecordBatch, StringArray},
     compute::cast,
-    datatypes::{DataType, Int32Type, Int64Type},
+    datatypes::DataType,
 };
+use futures::TryStreamExt;
 use kilowatch_shared::{
     checkpoint::SourcePartition,
     lake::{
         LakeError,
         delta::{LakeFile, TableFiles},
-        session::{LakeSession, SessionLimits, SessionTable, lake_session},
+        session::{LakeSession, SessionLimits, SessionTable, lake_session, stream_error},
     },
     position::SourceId,
 };
@@ -20,8 +21,8 @@ use kilowatch_shared::{
 use super::VerifyReport;
 use crate::{BatchDeps, BatchError};
 
-/// Offsets that are told apart at once: some 100 MB of the engine's memory.
-const OFFSETS_AT_ONCE: i64 = 2_000_000;
+/// Offsets that are told apart at once, a bit each: 32 MiB.
+const OFFSETS_AT_ONCE: i64 = 256 << 20;
 
 /// What a partition of a source holds, in both tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +53,12 @@ pub(super) async fn compare(
     // A stream without dead letters has none of them to compare with.
     let no_letters = readings.only(|_| false);
     for (from, to) in spans(&extents.values().copied().collect::<Vec<_>>()) {
+        let seen = extents.iter().filter_map(|(partition, extent)| Some((partition, Seen::of(extent, (from, to))?)));
         let held =
             |file: &LakeFile| file.stats.source_offset.is_none_or(|(least, greatest)| least < to && greatest >= from);
         let tables = [readings.only(held), dead_letters.unwrap_or(&no_letters).only(held)];
         if tables.iter().any(|table| !table.files.is_empty()) {
-            count_repeats(deps, &tables, (from, to), report).await?;
+            count_repeats(deps, &tables, (from, to), seen.collect(), report).await?;
         }
     }
     Ok(())
@@ -66,10 +68,11 @@ async fn extents_of(deps: &BatchDeps, table: &TableFiles) -> Result<Vec<(SourceP
     let session = session_over(deps, &[("positions", table)])?;
     let mut extents = Vec::new();
     for batch in session.collect(include_str!("extents.sql")).await? {
-        let rows = Counts::of(&batch)?;
+        let partitions = Positions::of(&batch)?;
+        let [rows, least, greatest] = partitions.numbers()?;
         for row in 0..batch.num_rows() {
-            let [rows_held, least, greatest] = rows.numbers(row);
-            extents.push((rows.partition(row)?, Extent { least, greatest, rows: rows_held }));
+            let extent = Extent { least: least.value(row), greatest: greatest.value(row), rows: rows.value(row) };
+            extents.push((partitions.partition(row)?, extent));
         }
     }
     Ok(extents)
@@ -85,11 +88,12 @@ fn check_below_l(table: &TableFiles, partition: &SourcePartition, last: i64, rep
     }
 }
 
-/// Spans of offsets that together hold all of them, each with at most about [`OFFSETS_AT_ONCE`] rows.
+/// Spans of offsets that together hold all of them, each with at most about [`OFFSETS_AT_ONCE`] of all partitions.
 fn spans(extents: &[Extent]) -> Vec<(i64, i64)> {
     let Some(mut from) = extents.iter().map(|extent| extent.least).min() else { return Vec::new() };
     let end = extents.iter().map(|extent| extent.greatest).max().unwrap_or(from).saturating_add(1);
-    if extents.iter().map(|extent| extent.rows).sum::<i64>() <= OFFSETS_AT_ONCE {
+    let width = |extent: &Extent| extent.greatest.saturating_sub(extent.least).saturating_add(1);
+    if extents.iter().map(width).fold(0, i64::saturating_add) <= OFFSETS_AT_ONCE {
         return vec![(from, end)];
     }
     let mut spans = Vec::new();
@@ -104,24 +108,63 @@ fn spans(extents: &[Extent]) -> Vec<(i64, i64)> {
     spans
 }
 
+/// Which offsets of a partition were seen, of those from `least` on.
+struct Seen {
+    least: i64,
+    bits: BooleanBufferBuilder,
+    repeats: u64,
+}
+
+impl Seen {
+    /// Of what a partition holds of a span; `None` if that is nothing.
+    fn of(extent: &Extent, (from, to): (i64, i64)) -> Option<Self> {
+        let (least, end) = (extent.least.max(from), extent.greatest.saturating_add(1).min(to));
+        let width = usize::try_from(end.saturating_sub(least)).ok().filter(|width| *width > 0)?;
+        let mut bits = BooleanBufferBuilder::new(width);
+        bits.append_n(width, false);
+        Some(Self { least, bits, repeats: 0 })
+    }
+
+    fn see(&mut self, offset: i64) {
+        let Some(index) = usize::try_from(offset - self.least).ok().filter(|index| *index < self.bits.len()) else {
+            return;
+        };
+        self.repeats += u64::from(self.bits.get_bit(index));
+        self.bits.set_bit(index, true);
+    }
+}
+
 async fn count_repeats(
     deps: &BatchDeps,
     [readings, dead_letters]: &[TableFiles; 2],
     (from, to): (i64, i64),
+    mut seen: BTreeMap<&SourcePartition, Seen>,
     report: &mut VerifyReport,
 ) -> Result<(), BatchError> {
     let session = session_over(deps, &[("readings", readings), ("dead_letters", dead_letters)])?;
     let query = include_str!("positions.sql").replace("{from}", &from.to_string()).replace("{to}", &to.to_string());
-    for batch in session.collect(&query).await? {
-        let counts = Counts::of(&batch)?;
-        for row in 0..batch.num_rows() {
-            let [rows, positions, _] = counts.numbers(row);
-            report.positions.differing += (rows - positions).cast_unsigned();
-            let SourcePartition { source, partition } = counts.partition(row)?;
-            report.describe(|| {
-                format!("{source}/{partition}: {rows} rows at {positions} positions of the offsets {from} to {to}")
-            });
+    let mut batches = session.stream(&query).await?;
+    while let Some(batch) = batches.try_next().await.map_err(|error| stream_error(&error))? {
+        let rows = Positions::of(&batch)?;
+        let [offsets] = rows.numbers()?;
+        let mut row = 0;
+        while row < batch.num_rows() {
+            let partition = rows.partition(row)?;
+            let seen = seen.get_mut(&partition).ok_or_else(|| corrupt(&"a row outside of its partition's extent"))?;
+            let begin = row;
+            while row < batch.num_rows() && rows.are_of_one_partition(begin, row) {
+                seen.see(offsets.value(row));
+                row += 1;
+            }
         }
+    }
+    for (SourcePartition { source, partition }, Seen { repeats, .. }) in
+        seen.into_iter().filter(|(_, seen)| seen.repeats > 0)
+    {
+        report.positions.differing += repeats;
+        report.describe(|| {
+            format!("{source}/{partition}: {repeats} rows at positions of other rows, of the offsets {from} to {to}")
+        });
     }
     Ok(())
 }
@@ -131,31 +174,37 @@ fn session_over(deps: &BatchDeps, tables: &[(&str, &TableFiles)]) -> Result<Lake
     lake_session(deps.lake.store(), &tables, &SessionLimits::default())
 }
 
-/// A partition of a source and three numbers, row by row.
-struct Counts {
-    sources: arrow::array::ArrayRef,
-    partitions: arrow::array::ArrayRef,
-    numbers: [arrow::array::ArrayRef; 3],
+/// A partition of a source and numbers, row by row.
+struct Positions {
+    sources: StringArray,
+    partitions: Int32Array,
+    numbers: Vec<Int64Array>,
 }
 
-impl Counts {
+impl Positions {
     fn of(batch: &RecordBatch) -> Result<Self, BatchError> {
         let column = |index: usize, kind: &DataType| cast(batch.column(index), kind).map_err(|error| corrupt(&error));
+        let numbers = (2..batch.num_columns()).map(|index| Ok(column(index, &DataType::Int64)?.as_primitive().clone()));
         Ok(Self {
-            sources: column(0, &DataType::Utf8)?,
-            partitions: column(1, &DataType::Int32)?,
-            numbers: [column(2, &DataType::Int64)?, column(3, &DataType::Int64)?, column(4, &DataType::Int64)?],
+            sources: column(0, &DataType::Utf8)?.as_string().clone(),
+            partitions: column(1, &DataType::Int32)?.as_primitive().clone(),
+            numbers: numbers.collect::<Result<_, BatchError>>()?,
         })
     }
 
     fn partition(&self, row: usize) -> Result<SourcePartition, BatchError> {
-        let source = SourceId::parse(self.sources.as_string::<i32>().value(row)).map_err(|error| corrupt(&error))?;
-        let partition = self.partitions.as_primitive::<Int32Type>().value(row).cast_unsigned();
+        let source = SourceId::parse(self.sources.value(row)).map_err(|error| corrupt(&error))?;
+        let partition = self.partitions.value(row).cast_unsigned();
         Ok(SourcePartition { source, partition })
     }
 
-    fn numbers(&self, row: usize) -> [i64; 3] {
-        self.numbers.each_ref().map(|column| column.as_primitive::<Int64Type>().value(row))
+    fn are_of_one_partition(&self, one: usize, other: usize) -> bool {
+        self.sources.value(one) == self.sources.value(other)
+            && self.partitions.value(one) == self.partitions.value(other)
+    }
+
+    fn numbers<const N: usize>(&self) -> Result<&[Int64Array; N], BatchError> {
+        self.numbers.as_slice().try_into().map_err(|error: std::array::TryFromSliceError| corrupt(&error))
     }
 }
 
@@ -168,15 +217,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_hold_every_offset_once_and_never_too_many_rows() {
+    fn a_bit_an_offset_tells_how_many_repeat_and_nothing_else() {
+        let extent = Extent { least: 10, greatest: 14, rows: 6 };
+        let mut seen = Seen::of(&extent, (0, 13)).unwrap();
+        for offset in [10, 12, 12, 12, 11] {
+            seen.see(offset);
+        }
+        assert_eq!(seen.repeats, 2);
+        assert!(Seen::of(&extent, (0, 10)).is_none() && Seen::of(&extent, (15, 20)).is_none());
+    }
+
+    #[test]
+    fn spans_hold_every_offset_once_and_never_too_many() {
         let dense = |least: i64, rows: i64| Extent { least, greatest: least + rows - 1, rows };
         for extents in [
             vec![],
             vec![dense(7, 3)],
-            vec![dense(0, 9_000_000)],
-            vec![dense(1_000_000_000, 5_000_000), dense(3, 10)],
-            (0..40).map(|number| dense(number * 1000, 1_000_000)).collect(),
-            vec![dense(0, 1); 10_000].into_iter().chain([dense(0, 3_000_000)]).collect(),
+            vec![dense(0, 9_000_000_000)],
+            vec![dense(1_000_000_000, 500_000_000), dense(3, 10)],
+            (0..40).map(|number| dense(number * 1000, 100_000_000)).collect(),
+            vec![dense(0, 1); 10_000].into_iter().chain([dense(0, 300_000_000)]).collect(),
         ] {
             let spans = spans(&extents);
             assert!(spans.is_sorted_by(|a, b| a.1 <= b.0), "{spans:?}");
@@ -187,7 +247,7 @@ mod tests {
             }
             for span in spans {
                 let rows: i64 = extents.iter().map(|extent| held(extent, span)).sum();
-                assert!(rows <= OFFSETS_AT_ONCE, "{rows} rows in {span:?}");
+                assert!(rows <= OFFSETS_AT_ONCE, "{rows} offsets in {span:?}");
             }
         }
     }
