@@ -5,7 +5,6 @@
 //! it, [`replay`] proves it, [`simulate`] plays the meters.
 
 pub mod config;
-pub mod cut_line;
 pub mod error;
 pub mod layer;
 mod log_times;

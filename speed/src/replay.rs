@@ -7,13 +7,14 @@ use std::time::Duration;
 use kilowatch_shared::{
     anomaly::{Anomaly, Findings},
     checkpoint::{Cut, OffsetSpan, SourcePartition},
+    cut_line::CutLine,
     detect::fold::{Folded, ModelSet},
     log::{Log, LogRecord, ReadLimit},
     position::{Offset, PartitionId},
     reading::LakeReading,
 };
 
-use crate::{cut_line::CutLine, error::StepError, segmented_fold::SegmentedFold};
+use crate::{error::StepError, segmented_fold::SegmentedFold};
 
 /// Messages of one read; some megabytes.
 const READ_RECORDS: usize = 20_000;

@@ -3,6 +3,7 @@
 use kilowatch_shared::{
     anomaly::Findings,
     checkpoint::PinsId,
+    cut_line::{CutLine, PinSet},
     detect::fold::{FoldError, Folded, ModelSet, PartitionFold},
     lake::SavedState,
     log::LogRecord,
@@ -10,11 +11,7 @@ use kilowatch_shared::{
     reading::LakeReading,
 };
 
-use crate::{
-    cut_line::{CutLine, PinSet},
-    error::StepError,
-    model_shelf::ModelShelf,
-};
+use crate::{error::StepError, model_shelf::ModelShelf};
 
 /// Below so many records the hop to another thread costs more than the fold: one takes 2 to 10 microseconds.
 const INLINE_RECORDS: usize = 64;
@@ -129,10 +126,4 @@ fn fold_all<S: Absorb>(mut fold: SegmentedFold, records: Vec<LogRecord>, mut sin
 
 fn cannot_judge(partition: &PartitionId, error: &dyn std::fmt::Display) -> StepError {
     StepError::CannotJudge { partition: partition.clone(), reason: error.to_string() }
-}
-
-/// The pins that a state at `offset` was folded with last: those of the segment that ends there.
-pub(crate) fn pins_below(cuts: &CutLine, offset: Offset) -> &PinSet {
-    let below = Offset::new(offset.get().saturating_sub(1));
-    &cuts.at_or_below(below).pin_set
 }

@@ -1,9 +1,8 @@
 //! Detectors that forget a device at L, as if they had never seen it.
 
-use std::sync::Arc;
-
 use kilowatch_shared::{
-    checkpoint::{Cut, OffsetSpan, Pins, PinsId},
+    checkpoint::{OffsetSpan, Pins},
+    cut_line::CutLine,
     detect::fold::{FoldError, ModelSet, PartitionFold},
     lake::{SavedState, SegmentLake},
     position::{DeviceId, Offset, PartitionId},
@@ -26,40 +25,40 @@ pub(crate) async fn forget_at(
     device: &DeviceId,
 ) -> Result<u64, BatchError> {
     let changed = deps.lake.forget_in_states(partition, device).await?;
-    let cuts = deps.views.cuts(partition).await?;
-    let Some(first) = cuts.first().filter(|first| first.offset < closed) else { return Ok(changed) };
+    let cuts = CutLine::try_recorded(&deps.views.cuts(partition).await?)
+        .map_err(|error| BatchError::Internal { job: "erase", reason: error.to_string() })?;
+    let Some(cuts) = cuts.filter(|cuts| cuts.start() < closed) else { return Ok(changed) };
     let newest = newest_state(deps, partition, &cuts, closed).await?;
-    if newest.as_ref().is_some_and(|state| state.offset == closed) {
-        return Ok(changed);
-    }
     let (mut fold, mut at) = match &newest {
+        Some(state) if state.offset == closed => return Ok(changed),
         Some(state) => {
-            let pins = &segment_of(&cuts, below(state.offset)).unwrap_or(first).pins;
+            let pins = &cuts.below(state.offset).pin_set.pins;
             let models = models_of(deps, pins).await?;
             let fold = PartitionFold::restore(partition.clone(), pins, &models, &state.state);
             (fold.map_err(|error| cannot_replay(partition, &error))?, state.offset)
         }
         None => {
-            let models = models_of(deps, &first.pins).await?;
-            let fold = PartitionFold::try_new(partition.clone(), &first.pins, &models);
-            (fold.map_err(|error| cannot_replay(partition, &error))?, first.offset)
+            let pins = &cuts.at_or_below(cuts.start()).pin_set.pins;
+            let models = models_of(deps, pins).await?;
+            let fold = PartitionFold::try_new(partition.clone(), pins, &models);
+            (fold.map_err(|error| cannot_replay(partition, &error))?, cuts.start())
         }
     };
     while at < closed {
-        let cut = segment_of(&cuts, at).unwrap_or(first);
-        if *fold.pins() != *cut.pins {
-            let models = models_of(deps, &cut.pins).await?;
-            fold.open_segment(&cut.pins, &models).map_err(|error| cannot_replay(partition, &error))?;
+        let pins = &cuts.at_or_below(at).pin_set.pins;
+        if *fold.pins() != **pins {
+            let models = models_of(deps, pins).await?;
+            fold.open_segment(pins, &models).map_err(|error| cannot_replay(partition, &error))?;
         }
-        let next_cut = cuts.iter().map(|cut| cut.offset).find(|offset| *offset > at).unwrap_or(closed);
-        let to = next_cut.min(closed).min(at.plus(OFFSETS_AT_ONCE));
-        for row in deps.lake.read_readings(&cut.pins.profile, partition, OffsetSpan { from: at, to }).await? {
+        let segment_end = cuts.next_above(at).map_or(closed, |next| next.min(closed));
+        let to = segment_end.min(at.plus(OFFSETS_AT_ONCE));
+        for row in deps.lake.read_readings(&pins.profile, partition, OffsetSpan { from: at, to }).await? {
             fold.replay(&row);
         }
         at = to;
     }
     let state = fold.save().map_err(|error| cannot_replay(partition, &error))?;
-    let saved = SavedState { offset: closed, cuts: pin_changes_below(&cuts, closed)?, state };
+    let saved = SavedState { offset: closed, cuts: cuts.pin_changes_below(closed), state };
     deps.lake.save_state(partition, &saved).await?;
     Ok(changed + 1)
 }
@@ -68,39 +67,11 @@ pub(crate) async fn forget_at(
 async fn newest_state(
     deps: &BatchDeps,
     partition: &PartitionId,
-    cuts: &[Cut],
+    cuts: &CutLine,
     closed: Offset,
 ) -> Result<Option<SavedState>, BatchError> {
-    for state in deps.lake.load_states(partition, closed, STATES).await? {
-        if state.cuts == pin_changes_below(cuts, state.offset)? {
-            return Ok(Some(state));
-        }
-    }
-    Ok(None)
-}
-
-/// The cut whose segment holds the offset.
-fn segment_of(cuts: &[Cut], offset: Offset) -> Option<&Cut> {
-    cuts.iter().rev().find(|cut| cut.offset <= offset)
-}
-
-fn below(offset: Offset) -> Offset {
-    Offset::new(offset.get().saturating_sub(1))
-}
-
-/// Where the pins changed below an offset, the first cut included: what a member compares a saved state with.
-fn pin_changes_below(cuts: &[Cut], offset: Offset) -> Result<Vec<(Offset, PinsId)>, BatchError> {
-    let mut changes: Vec<(Offset, PinsId)> = Vec::new();
-    let mut last: Option<&Cut> = None;
-    for cut in cuts.iter().take_while(|cut| cut.offset < offset) {
-        // Pins rarely change, and addressing them means to print the whole profile.
-        if last.is_none_or(|last| !Arc::ptr_eq(&last.pins, &cut.pins) && last.pins != cut.pins) {
-            let id = cut.pins.id().map_err(|error| BatchError::Internal { job: "erase", reason: error.to_string() })?;
-            changes.push((cut.offset, id));
-        }
-        last = Some(cut);
-    }
-    Ok(changes)
+    let states = deps.lake.load_states(partition, closed, STATES).await?;
+    Ok(states.into_iter().find(|state| cuts.led_to(state)))
 }
 
 async fn models_of(deps: &BatchDeps, pins: &Pins) -> Result<ModelSet, BatchError> {

@@ -9,6 +9,7 @@ use std::{
 
 use kilowatch_shared::{
     checkpoint::Pins,
+    cut_line::PinSet,
     model::ModelId,
     position::{PartitionId, SourceId},
     retry::RetryHint,
@@ -16,9 +17,7 @@ use kilowatch_shared::{
 };
 use tokio::sync::watch;
 
-use crate::{
-    cut_line::PinSet, error::StepError, member::Doors, pins_source::PinsSource, segmented_fold::SegmentedFold,
-};
+use crate::{error::StepError, member::Doors, pins_source::PinsSource, segmented_fold::SegmentedFold};
 
 /// Follows the serving models of one stream.
 #[derive(Debug)]

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use kilowatch_shared::clock::SharedClock;
+use kilowatch_shared::{clock::SharedClock, cut_line::PinSet};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::closer::CloseRequest;
-use crate::{config::SpeedConfig, cut_line::PinSet, member::Doors, status::StatusBoard};
+use crate::{config::SpeedConfig, member::Doors, status::StatusBoard};
 
 #[derive(Debug, Clone)]
 pub(super) struct StreamContext {

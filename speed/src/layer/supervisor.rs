@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration}
 use kilowatch_shared::{
     checkpoint::SourcePartition,
     clock::SharedClock,
+    cut_line::PinSet,
     log::{Change, LogError, Membership},
     position::{Offset, PartitionId},
     retry::{Backoff, RetryHint},
@@ -26,7 +27,6 @@ use super::{
 };
 use crate::{
     config::SpeedConfig,
-    cut_line::PinSet,
     error::{SpeedError, StepError},
     member::{Doors, PartitionWorker},
     outbox::{Dispatcher, Outbox},

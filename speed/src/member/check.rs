@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kilowatch_shared::{
     checkpoint::{MessageHash, OffsetSpan, SourcePartition},
+    cut_line::CutLine,
     lake::LakeTable,
     log::{LogError, ReadLimit},
     position::{Offset, PartitionId},
@@ -15,7 +16,7 @@ use super::{
     verdict::{Findings, GoOn, decide},
     worker::{Checked, Claimed, Phase},
 };
-use crate::{cut_line::CutLine, error::StepError};
+use crate::error::StepError;
 
 impl PartitionWorker {
     /// Reads the boundary, then L, and decides. A stop is decided only by a member that, read back after L, still owns

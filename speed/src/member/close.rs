@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, mem, sync::Arc};
 
 use kilowatch_shared::{
     checkpoint::{OffsetSpan, Pins},
+    cut_line::{CutLine, same_columns},
     dead_letter::DeadLetter,
     lake::{CommitOutcome, LakeSnapshot, LakeTable, SavedState, Segment},
     log::LogError,
@@ -17,7 +18,6 @@ use super::{
     worker::{OnItsWay, Phase},
 };
 use crate::{
-    cut_line::{CutLine, same_columns},
     error::StepError,
     unclosed::{CloseLimit, Rows},
 };

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kilowatch_shared::{
     checkpoint::{Cut, OffsetSpan, OwnerToken},
+    cut_line::PinSet,
     log::{Fetched, LogError},
     position::Offset,
     views::{ApplyOutcome, Effects},
@@ -14,7 +15,6 @@ use super::{
     worker::{Phase, Running},
 };
 use crate::{
-    cut_line::PinSet,
     error::StepError,
     log_times::LogTimes,
     open_batch::{OpenBatch, SealedBatch},

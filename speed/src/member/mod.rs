@@ -4,7 +4,7 @@
 //! [`apply`](PartitionWorker::apply), which also records cuts) -> [`revoke`](PartitionWorker::revoke);
 //! beside them [`Close`] brings what [`begin_close`](PartitionWorker::begin_close) hands over to the lake.
 //!
-//! What is decided without asking anybody is in `verdict`, [`crate::cut_line`], [`crate::unclosed`] and
+//! What is decided without asking anybody is in `verdict`, [`kilowatch_shared::cut_line`], [`crate::unclosed`] and
 //! [`crate::open_batch`]. The rules are those of DESIGN, "How speed stays exact"; L is the first offset that the lake
 //! does not hold, A the first one that the views have not applied.
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kilowatch_shared::{
     checkpoint::{OffsetSpan, SourcePartition},
+    cut_line::CutLine,
     detect::fold::Folded,
     lake::SavedState,
     log::{LogRecord, ReadLimit},
@@ -12,9 +13,8 @@ use kilowatch_shared::{
 
 use super::Doors;
 use crate::{
-    cut_line::CutLine,
     error::StepError,
-    segmented_fold::{Absorb, SegmentedFold, absorb, pins_below},
+    segmented_fold::{Absorb, SegmentedFold, absorb},
     unclosed::Rows,
 };
 
@@ -137,10 +137,10 @@ impl Rebuild<'_> {
 
     /// The fold of a state, if it was folded with the recorded pins.
     async fn restored(&self, state: &SavedState) -> Result<Option<SegmentedFold>, StepError> {
-        if state.offset <= self.cuts.start() || state.cuts != self.cuts.pin_changes_below(state.offset) {
+        if !self.cuts.led_to(state) {
             return Ok(None);
         }
-        let pins = pins_below(self.cuts, state.offset);
+        let pins = &self.cuts.below(state.offset).pin_set;
         let models = self.doors.models.models_of(&pins.pins).await?;
         SegmentedFold::restore(self.partition, pins, &models, &state.state)
     }

@@ -1,9 +1,7 @@
 //! Whether a claimed partition may go on, and from where: a decision over values that were read.
 
-use kilowatch_shared::{checkpoint::MessageHash, log::Watermarks, position::Offset};
+use kilowatch_shared::{checkpoint::MessageHash, cut_line::CutLine, log::Watermarks, position::Offset};
 use serde::{Deserialize, Serialize};
-
-use crate::cut_line::CutLine;
 
 /// Why a partition waits for an operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

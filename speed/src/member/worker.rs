@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kilowatch_shared::{
     checkpoint::{OwnerToken, SourcePartition},
+    cut_line::{CutLine, PinSet},
     lake::SavedState,
     log::ReadLimit,
     position::{Offset, PartitionId},
@@ -12,12 +13,7 @@ use kilowatch_shared::{
 
 use super::{Doors, StopReason, micro_batch::SealedApply};
 use crate::{
-    config::SpeedConfig,
-    cut_line::{CutLine, PinSet},
-    error::StepError,
-    open_batch::OpenBatch,
-    segmented_fold::SegmentedFold,
-    unclosed::Unclosed,
+    config::SpeedConfig, error::StepError, open_batch::OpenBatch, segmented_fold::SegmentedFold, unclosed::Unclosed,
 };
 
 /// How a step ended, where nothing outside failed.

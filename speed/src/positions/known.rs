@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kilowatch_shared::{
     checkpoint::{Cut, MessageHash, OffsetSpan, SourcePartition},
+    cut_line::CutLine,
     detect::fold::Folded,
     lake::LakeTable,
     log::{LogRecord, ReadLimit},
@@ -14,7 +15,6 @@ use kilowatch_shared::{
 
 use super::PositionError;
 use crate::{
-    cut_line::CutLine,
     error::StepError,
     member::{Doors, Rebuild},
     segmented_fold::{Absorb, SegmentedFold},

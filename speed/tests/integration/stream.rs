@@ -6,10 +6,10 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::{
     checkpoint::Pins,
+    cut_line::PinSet,
     log::NewRecord,
     stream::{KernelConfig, StreamProfile, TimeFormat},
 };
-use kilowatch_speed::cut_line::PinSet;
 use proptest::prelude::*;
 
 pub const TOPIC: &str = "meter-readings";

@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use kilowatch_shared::{
     checkpoint::{Cut, SourcePartition},
     clock::FixedClock,
+    cut_line::PinSet,
     lake::{
         LakeTable, SegmentLake,
         memory::{CommitFault, MemoryLake},
@@ -22,7 +23,6 @@ use kilowatch_shared::{
 };
 use kilowatch_speed::{
     SpeedConfig, StepError,
-    cut_line::PinSet,
     member::{Close, CloseOutcome, ClosePart, CloseProgress, CutWish, Doors, PartitionWorker, PhaseName},
 };
 

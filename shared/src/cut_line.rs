@@ -1,9 +1,10 @@
-//! The cuts of a partition as a member knows them, and what can be told from them without asking anybody.
+//! The cuts of a partition as a member or a job knows them, and what can be told from them without asking anybody.
 
 use std::sync::Arc;
 
-use kilowatch_shared::{
+use crate::{
     checkpoint::{Cut, OffsetSpan, Pins, PinsId},
+    lake::SavedState,
     position::Offset,
     stream::StreamProfile,
 };
@@ -120,6 +121,12 @@ impl CutLine {
         place.checked_sub(1).map_or(&self.first, |index| &self.later[index])
     }
 
+    /// The cut whose segment ends at `offset` or holds it: a state at `offset` was folded with its pins last.
+    #[must_use]
+    pub fn below(&self, offset: Offset) -> &KnownCut {
+        self.at_or_below(Offset::new(offset.get().saturating_sub(1)))
+    }
+
     /// The cut at exactly this offset.
     #[must_use]
     pub fn at(&self, offset: Offset) -> Option<&KnownCut> {
@@ -166,6 +173,12 @@ impl CutLine {
             }
         }
         changes
+    }
+
+    /// Whether a state was folded from the start with these very pins.
+    #[must_use]
+    pub fn led_to(&self, state: &SavedState) -> bool {
+        state.offset > self.start() && state.cuts == self.pin_changes_below(state.offset)
     }
 
     /// Whether `recorded` says the same of the segments of `span`, its end included: the same cuts, and the same pins
