@@ -20,6 +20,7 @@ mod process;
 mod publishing;
 mod rounds;
 #[cfg(feature = "service-tests")]
+#[path = "../../../shared/tests/integration/schema.rs"]
 mod schema;
 mod seam;
 #[cfg(feature = "service-tests")]

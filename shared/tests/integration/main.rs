@@ -3,3 +3,5 @@
 
 mod contracts;
 mod lake;
+#[cfg(feature = "service-tests")]
+mod schema;

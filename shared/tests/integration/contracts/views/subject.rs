@@ -37,7 +37,7 @@ enum Surroundings {
     Nothing,
     Folder(#[expect(dead_code, reason = "held, and removed when dropped")] TempDir),
     #[cfg(feature = "service-tests")]
-    Schema(#[expect(dead_code, reason = "held, and removed when dropped")] super::postgres::Schema),
+    Schema(#[expect(dead_code, reason = "held, and removed when dropped")] crate::schema::Schema),
 }
 
 impl Subject {

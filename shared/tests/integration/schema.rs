@@ -1,4 +1,4 @@
-//! A schema of its own on the Postgres server that TEST_DATABASE_URL names.
+//! A schema of its own on the Postgres server that TEST_DATABASE_URL names. The tests of `cli` take this file as theirs, too.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
@@ -12,8 +12,10 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// A schema that nobody else has.
     pub async fn fresh() -> Self {
-        let server = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL is set by dev/services");
+        let server = std::env::var("TEST_DATABASE_URL")
+            .expect("the feature service-tests needs TEST_DATABASE_URL=postgres://user@host:port/database");
         let name = format!("test_{}", Uuid::new_v4().simple());
         execute(&server, &format!("CREATE SCHEMA {name}")).await;
         let mark = if server.contains('?') { '&' } else { '?' };
