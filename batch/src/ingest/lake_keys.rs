@@ -168,13 +168,7 @@ pub(crate) fn may_share_a_key(file: &LakeFile, rows: &ParsedRows) -> bool {
         .stats
         .event_time
         .is_none_or(|(least, greatest)| least.timestamp_micros() <= to && from <= greatest.timestamp_micros());
-    let in_range = |device: &DeviceId| {
-        file.stats
-            .device_id
-            .as_ref()
-            .is_none_or(|(least, greatest)| least.as_str() <= device.as_str() && device.as_str() <= greatest.as_str())
-    };
-    times && rows.device_names.iter().any(in_range)
+    times && rows.device_names.iter().any(|device| file.stats.may_hold_device(device))
 }
 
 /// Whether the ranges of a data file allow that it holds this key.
@@ -182,10 +176,7 @@ pub(crate) fn may_hold(file: &LakeFile, device: &DeviceId, time_micros: i64) -> 
     let at = |least: i64, greatest: i64| (least..=greatest).contains(&time_micros);
     let stats = &file.stats;
     stats.event_time.is_none_or(|(least, greatest)| at(least.timestamp_micros(), greatest.timestamp_micros()))
-        && stats
-            .device_id
-            .as_ref()
-            .is_none_or(|(least, greatest)| least.as_str() <= device.as_str() && device.as_str() <= greatest.as_str())
+        && stats.may_hold_device(device)
 }
 
 /// Hands index, number of the device, time and fingerprint of each row to `take`.

@@ -53,10 +53,7 @@ impl Replacing {
     ) -> Result<Self, BatchError> {
         let mut replacing = Self::default();
         let Some(table) = table else { return Ok(replacing) };
-        let holders = table.only(|file| {
-            let (text, range) = (source.as_str(), file.stats.source.as_ref());
-            range.is_none_or(|(least, greatest)| least.as_str() <= text && text <= greatest.as_str())
-        });
+        let holders = table.only(|file| file.stats.may_hold_source(source));
         let holders = holders.with_columns_of(profile);
         let readings = SessionTable { name: "readings", files: &holders };
         let limits = SessionLimits { target_partitions: 1, ..SessionLimits::default() };

@@ -11,7 +11,10 @@ use arrow::{
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::lake::LakeError;
+use crate::{
+    lake::LakeError,
+    position::{DeviceId, SourceId},
+};
 
 /// Columns that can be told apart by range; all others would cost space in the log and skip nothing.
 const RANGED_COLUMNS: [&str; 5] = ["device_id", "event_time", "source", "source_partition", "source_offset"];
@@ -59,6 +62,18 @@ struct RangeEnd {
 }
 
 impl FileStats {
+    /// Whether the file may have rows of a device.
+    #[must_use]
+    pub fn may_hold_device(&self, device: &DeviceId) -> bool {
+        may_hold(self.device_id.as_ref(), device.as_str())
+    }
+
+    /// Whether the file may have rows of a source.
+    #[must_use]
+    pub fn may_hold_source(&self, source: &SourceId) -> bool {
+        may_hold(self.source.as_ref(), source.as_str())
+    }
+
     /// The statistics as the log writes them.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -158,6 +173,11 @@ impl StatsCollector {
             source_offset: self.source_offset,
         }
     }
+}
+
+/// Whether a range has room for a text.
+fn may_hold(range: Option<&(String, String)>, text: &str) -> bool {
+    range.is_none_or(|(least, greatest)| least.as_str() <= text && text <= greatest.as_str())
 }
 
 fn pick<T: Clone>(range: Option<&(T, T)>, greatest: bool) -> Option<T> {
