@@ -10,7 +10,7 @@ use crate::position::SourcePosition;
 pub struct DeadLetter {
     /// Where it stands in its log, or the row of its file.
     pub position: SourcePosition,
-    /// The key of the message, if it had one.
+    /// The key of the message, if it had one; of a file's row its device, if that can be told.
     pub key: Option<Bytes>,
     /// The bytes as they came; empty for a tombstone.
     pub raw: Bytes,

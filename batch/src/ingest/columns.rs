@@ -1,6 +1,9 @@
 //! Which column of a file holds what.
 
-use kilowatch_shared::stream::StreamProfile;
+use kilowatch_shared::{
+    position::DeviceId,
+    stream::{StreamProfile, decode::joined_key},
+};
 
 use super::{IngestError, IngestRequest, InputFormat};
 
@@ -25,8 +28,28 @@ pub(super) enum Slot {
     Tag(usize),
 }
 
+impl Slot {
+    /// Whether it is the device, or a part of its name.
+    pub(super) const fn names_device(&self) -> bool {
+        matches!(self, Self::Device | Self::Key { .. })
+    }
+}
+
+/// The device that the fields of a row name, if they name one as they should.
+pub(super) fn named_device<'f>(fields: impl Iterator<Item = (Slot, &'f str)>, key_parts: usize) -> Option<DeviceId> {
+    let mut key = vec![""; key_parts];
+    for (slot, text) in fields {
+        match slot {
+            Slot::Device => return DeviceId::parse(text.trim()).ok(),
+            Slot::Key { part, .. } => *key.get_mut(part)? = text.trim(),
+            _ => {}
+        }
+    }
+    if key.iter().any(|part| part.is_empty()) { None } else { DeviceId::parse(&joined_key(key.into_iter())).ok() }
+}
+
 /// The measures of a UCI file and what they are called here.
-const UCI_MEASURES: [(&str, &str); 7] = [
+pub(crate) const UCI_MEASURES: [(&str, &str); 7] = [
     ("Global_active_power", "active_power"),
     ("Global_reactive_power", "reactive_power"),
     ("Voltage", "voltage"),

@@ -9,7 +9,10 @@ use arrow::{
     error::ArrowError,
 };
 use chrono::DateTime;
-use kilowatch_shared::stream::{StreamProfile, TimeFormat, decode::joined_key};
+use kilowatch_shared::{
+    position::DeviceId,
+    stream::{StreamProfile, TimeFormat, decode::joined_key},
+};
 use parquet::arrow::{
     ProjectionMask,
     arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
@@ -18,7 +21,7 @@ use smallvec::SmallVec;
 
 use super::{
     IngestError, IngestRequest, InputFormat, ParsedRows, Progress,
-    columns::{Slot, key_parts, resolve},
+    columns::{Slot, key_parts, named_device, resolve},
     number::measurable,
     open::InputFile,
     rows::RowsBuilder,
@@ -104,7 +107,10 @@ impl ParquetInput {
             self.next_row += 1;
             match read_row(&columns, row, fixed_device, self.key_parts, &mut rows) {
                 Ok((device, time)) => rows.push(number, device, time),
-                Err(reason) => rows.push_bad(number, reason, describe(&batch, row).as_bytes()),
+                Err(reason) => {
+                    let device = device_of_row(&columns, row, self.key_parts, &self.request.device);
+                    rows.push_bad(number, reason, describe(&batch, row).as_bytes(), device);
+                }
             }
         }
         #[expect(
@@ -242,6 +248,19 @@ fn read_row(
         device = rows.device(&joined_key(key.into_iter())).map_err(|invalid| invalid.to_string())?;
     }
     time.map(|time| (device, time)).ok_or_else(|| "no event time".to_owned())
+}
+
+/// The device of a row that became no reading.
+fn device_of_row(columns: &[TypedColumn], row: usize, key_parts: usize, of_file: &DeviceId) -> Option<DeviceId> {
+    let texts = columns.iter().filter_map(|column| match &column.values {
+        Values::Text(texts) if column.slot.names_device() => {
+            let texts = texts.as_string::<i32>();
+            Some((column.slot, if texts.is_valid(row) { texts.value(row) } else { "" }))
+        }
+        _ => None,
+    });
+    let texts: Vec<(Slot, &str)> = texts.collect();
+    if texts.is_empty() { Some(of_file.clone()) } else { named_device(texts.into_iter(), key_parts) }
 }
 
 fn read_time(values: &Values, row: usize) -> Result<i64, String> {

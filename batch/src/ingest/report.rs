@@ -39,7 +39,7 @@ pub struct RepeatedRow {
     pub within_file: bool,
 }
 
-/// What one file came to. `read_rows = rows + replaced + identical + conflicting + bad_lines`.
+/// What one file came to. `read_rows = rows + replaced + identical + conflicting + bad_lines + known_bad_lines`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IngestReport {
     /// The file.
@@ -62,6 +62,8 @@ pub struct IngestReport {
     pub replaced_rows: u64,
     /// Lines that became no reading; they are in the dead letters.
     pub bad_lines: u64,
+    /// Lines that became no reading when the lake took the file before; their dead letters are there already.
+    pub known_bad_lines: u64,
     /// The first identical rows.
     pub identical_examples: Vec<RepeatedRow>,
     /// The first rows that contradict an earlier one, skipped or not, with both values.
@@ -96,6 +98,7 @@ impl IngestReport {
             (self.identical_rows, "identical rows skipped"),
             (self.conflicting_rows, "conflicting rows skipped"),
             (self.bad_lines, "bad lines to the dead letters"),
+            (self.known_bad_lines, "bad lines in the dead letters already"),
         ] {
             if count > 0 {
                 text.push_str(&format!(", {count} {what}"));

@@ -20,6 +20,8 @@ pub(crate) struct BadRow {
     pub reason: String,
     /// Its bytes as they stood in the file, without the line end.
     pub raw: Bytes,
+    /// Whose it is, if the file or the row itself says so: it is kept with the row, so that an erased device's are found.
+    pub device: Option<DeviceId>,
 }
 
 /// Rows in file order, column by column, and what could not be read between them.
@@ -153,10 +155,10 @@ impl RowsBuilder {
     }
 
     /// Adds a bad row and clears the row at hand.
-    pub(super) fn push_bad(&mut self, number: u64, reason: String, raw: &[u8]) {
+    pub(super) fn push_bad(&mut self, number: u64, reason: String, raw: &[u8], device: Option<DeviceId>) {
         self.values.fill(None);
         self.texts.fill(None);
-        self.bad.push(BadRow { number, reason, raw: Bytes::copy_from_slice(raw) });
+        self.bad.push(BadRow { number, reason, raw: Bytes::copy_from_slice(raw), device });
     }
 
     /// The rows.
@@ -234,7 +236,7 @@ mod tests {
     fn a_bad_row_leaves_no_value_behind() {
         let mut rows = RowsBuilder::new(1, 0, 4);
         rows.values[0] = Some(7.0);
-        rows.push_bad(2, "bad".to_owned(), b"x");
+        rows.push_bad(2, "bad".to_owned(), b"x", None);
         let device = rows.device("m-1").unwrap();
         rows.push(3, device, 0);
         let rows = rows.finish();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use kilowatch_shared::{
     dead_letter::DeadLetter,
@@ -20,6 +21,8 @@ const MAX_BAD_BYTES: usize = 64 << 20;
 /// What became of the rows so far.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
+    /// Whether the lake knows the file, whose bad lines are dead letters already then.
+    known: bool,
     /// Rows that the file holds.
     pub read_rows: u64,
     /// Rows that are new.
@@ -39,6 +42,11 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Nothing so far.
+    pub(crate) fn new(known: bool) -> Self {
+        Self { known, ..Self::default() }
+    }
+
     /// Adds parsed rows, of which `repeats` do not all count.
     pub(crate) fn add(
         &mut self,
@@ -96,8 +104,13 @@ impl Tally {
     }
 
     /// How many lines became no reading.
-    pub(crate) fn bad_lines(&self) -> u64 {
+    fn bad_lines(&self) -> u64 {
         self.bad.len() as u64
+    }
+
+    /// Of these, how many are to become dead letters.
+    pub(crate) fn new_bad_lines(&self) -> u64 {
+        if self.known { 0 } else { self.bad_lines() }
     }
 
     /// Rows by what became of them, for the commit.
@@ -107,20 +120,20 @@ impl Tally {
             ("identical", self.identical_rows),
             ("conflicting", self.conflicting_rows),
             ("replaced", self.replaced_rows),
-            ("dead_letters", self.bad_lines()),
+            ("dead_letters", self.new_bad_lines()),
         ]
         .into_iter()
         .map(|(name, count)| (name.to_owned(), count))
         .collect()
     }
 
-    /// The bad lines as dead letters.
+    /// The bad lines as dead letters, each under its device if that is known.
     pub(crate) fn dead_letters(&self, source: &SourceId, seen_at: DateTime<Utc>) -> Vec<DeadLetter> {
         self.bad
             .iter()
             .map(|row| DeadLetter {
                 position: SourcePosition { source: source.clone(), partition: 0, offset: Offset::new(row.number) },
-                key: None,
+                key: row.device.as_ref().map(|device| Bytes::copy_from_slice(device.as_str().as_bytes())),
                 raw: row.raw.clone(),
                 reason: row.reason.clone(),
                 seen_at,
@@ -130,13 +143,10 @@ impl Tally {
 
     /// Moves what was counted into a report.
     pub(crate) fn fill(self, report: &mut IngestReport) {
-        report.bad_lines = self.bad_lines();
-        report.bad_line_examples = self
-            .bad
-            .into_iter()
-            .take(IngestReport::EXAMPLES)
-            .map(|row| BadLine { line: row.number, reason: row.reason })
-            .collect();
+        report.bad_lines = self.new_bad_lines();
+        report.known_bad_lines = self.bad_lines() - report.bad_lines;
+        let examples = self.bad.into_iter().take(if self.known { 0 } else { IngestReport::EXAMPLES });
+        report.bad_line_examples = examples.map(|row| BadLine { line: row.number, reason: row.reason }).collect();
         report.read_rows = self.read_rows;
         report.rows = self.rows;
         report.identical_rows = self.identical_rows;

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use kilowatch_shared::stream::decode::joined_key;
+use kilowatch_shared::{position::DeviceId, stream::decode::joined_key};
 use smallvec::SmallVec;
 
 use super::{
     Block, ParsedRows,
-    columns::Slot,
+    columns::{Slot, named_device},
     layout::TextLayout,
     number::{NotANumber, parse_number},
     rows::RowsBuilder,
@@ -76,7 +76,7 @@ impl LineReader<'_> {
             Ok((device, time)) => self.rows.push(number, device, time),
             Err(reason) => {
                 let reason = if std::str::from_utf8(line).is_err() { "not valid UTF-8".to_owned() } else { reason };
-                self.rows.push_bad(number, reason, line);
+                self.rows.push_bad(number, reason, line, device_of_line(self.layout, line));
             }
         }
     }
@@ -175,6 +175,17 @@ impl LineReader<'_> {
             BadField::NotUtf8 => format!("{name}: not valid UTF-8"),
         }
     }
+}
+
+/// The device of a line that became no reading.
+fn device_of_line(layout: &TextLayout, line: &[u8]) -> Option<DeviceId> {
+    if !layout.slots.iter().any(Slot::names_device) {
+        return Some(layout.device.clone());
+    }
+    // With fields too few or too many nobody knows which one is which.
+    let fields = split_quoted(line, layout.separator).ok().filter(|fields| fields.len() == layout.slots.len())?;
+    let texts = fields.iter().map(|field| std::str::from_utf8(field).unwrap_or_default());
+    named_device(layout.slots.iter().copied().zip(texts), layout.key_parts)
 }
 
 /// The reason in words.

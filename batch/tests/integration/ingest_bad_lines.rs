@@ -1,7 +1,7 @@
 //! A line that cannot be read is reported by its number and kept; the rest goes in.
 
 use kilowatch_batch::BatchError;
-use kilowatch_batch::ingest::{ColumnChoice, IngestError};
+use kilowatch_batch::ingest::{ColumnChoice, IngestError, IngestRequest};
 use kilowatch_shared::position::Offset;
 
 use crate::bench_room::{Room, UCI_HEADER, instant, minute, request};
@@ -48,6 +48,7 @@ async fn each_kind_of_bad_line_is_reported_with_its_number_and_reason_and_kept_w
     for (letter, (number, (line, reason))) in letters.iter().zip((3_u64..).zip(bad)) {
         assert_eq!(letter.raw.as_ref(), line);
         assert_eq!(letter.reason, reason);
+        assert_eq!(letter.key.as_deref(), Some(IngestRequest::DEFAULT_DEVICE.as_bytes()), "the file's device");
         assert_eq!(letter.position.to_string(), format!("file:{}/0@{number}", report.sha256));
         assert_eq!(letter.seen_at, instant("2026-01-01T00:00:00Z"));
     }

@@ -56,9 +56,13 @@ async fn a_csv_file_with_the_profiles_own_names_needs_no_flag() {
     let room = Room::new().await;
     let csv = "timestamp;device_id;active_power;reactive_power;voltage;current;sub_metering_1;sub_metering_2;sub_metering_3\n\
                2007-01-01T00:00:00Z;m-7;1;2;3;4;5;6;7\n\
-               2007-01-01T00:01:00Z;;1;2;3;4;5;6;7\n";
+               2007-01-01T00:01:00Z;;1;2;3;4;5;6;7\n\
+               2007-01-01T00:02:00Z;\"m-8\";x;2;3;4;5;6;7\n\
+               2007-01-01T00:03:00Z;m-9;1\n";
     let report = room.ingest_bytes("a.csv", csv.as_bytes()).await;
-    assert_eq!((report.rows, report.bad_lines), (1, 1));
+    assert_eq!((report.rows, report.bad_lines), (1, 3));
+    let keys: Vec<_> = room.dead_letters().await.into_iter().map(|letter| letter.key).collect();
+    assert_eq!(keys, [None, Some("m-8".into()), None], "a bad line is kept under its device, if it says it");
     assert!(report.bad_line_examples[0].reason.contains("device id"), "{:?}", report.bad_line_examples);
     assert_eq!(room.number("SELECT COUNT(*) FROM readings WHERE device_id = 'm-7'").await, 1);
 }
@@ -105,6 +109,7 @@ async fn a_parquet_file_is_read_by_its_named_columns_and_a_bad_row_is_kept_as_te
     let letter = &room.dead_letters().await[0];
     let raw: serde_json::Value = serde_json::from_slice(&letter.raw).unwrap();
     assert_eq!((raw["V"].as_str(), raw["P"].as_str()), (Some("242"), Some("NaN")));
+    assert_eq!(letter.key.as_deref(), Some(b"m-9".as_slice()));
     assert_eq!(room.number("SELECT CAST(SUM(voltage) AS BIGINT) FROM readings WHERE device_id = 'm-9'").await, 481);
     assert_eq!(room.number("SELECT SUM(source_offset) FROM readings").await, 1 + 2);
     assert_eq!(room.ingest(&request).await.unwrap().rows, 0);

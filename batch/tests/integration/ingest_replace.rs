@@ -9,7 +9,7 @@ use kilowatch_batch::{
         explain::explain,
     },
 };
-use kilowatch_shared::lake::{AsOf, LakeTable};
+use kilowatch_shared::lake::{AsOf, LakeTable, delta::CommitAuthor};
 
 use crate::{
     bench_room::{Room, assert_same_windows, gzip, instant, minute, request, uci},
@@ -62,6 +62,24 @@ async fn assert_whole(room: &Room, minutes: i64) {
     assert_same_windows(&incremental, &room.published().await);
     let report = room.verify().await;
     assert!(report.holds(), "{:?}", report.examples);
+}
+
+#[tokio::test]
+async fn a_known_file_that_replaces_rows_brings_its_bad_lines_no_second_time() {
+    let room = Room::new().await;
+    room.ingest_bytes("a.txt", &minutes(0..10, |_| 1.0)).await;
+    let revised = [minutes(0..10, |at| if at == 7 { 9.0 } else { 1.0 }), b"broken\n".to_vec()].concat();
+    let kept = room.ingest_bytes("b.txt", &revised).await;
+    assert_eq!((kept.bad_lines, kept.known_bad_lines, kept.conflicting_rows), (1, 0, 1));
+    let replaced = replace(&room, "b.txt", &revised).await;
+    assert_eq!((replaced.bad_lines, replaced.known_bad_lines, replaced.replaced_rows), (0, 1, 1));
+    assert!(replaced.bad_line_examples.is_empty(), "{replaced:?}");
+    assert!(replaced.summary().ends_with("1 bad lines in the dead letters already"), "{}", replaced.summary());
+    let versions = room.deps.lake.versions(&room.profile.name, LakeTable::Readings, None, 1).await.unwrap();
+    let CommitAuthor::File { counts, .. } = &versions[0].by else { panic!("{versions:?}") };
+    assert_eq!(counts["dead_letters"], 0, "its own commit tells of no new one");
+    assert_eq!(room.dead_letters().await.len(), 1);
+    assert_whole(&room, 10).await;
 }
 
 #[tokio::test]

@@ -44,6 +44,8 @@ pub(super) struct FileRows<'a> {
     numbers: DeviceNumbers,
     file_keys: KeySet,
     lake_keys: LakeKeys,
+    /// Whether the lake has the file, of which it may have left out rows.
+    known: bool,
     /// Which rows of the lake stop to count, if rows are to be replaced at all.
     replacing: Option<Replacing>,
     /// Statistics of the rows, if they are wanted.
@@ -77,6 +79,7 @@ impl<'a> FileRows<'a> {
             numbers: DeviceNumbers::default(),
             file_keys: KeySet::default(),
             lake_keys: LakeKeys::of(base),
+            known: false,
             replacing: None,
             stats: None,
             writes: true,
@@ -90,6 +93,7 @@ impl<'a> FileRows<'a> {
 
     /// Lets rows take the place of those that they contradict. Of a file that the lake knows, rows may be there already.
     pub(super) async fn replace(&mut self, base: Option<&TableFiles>, known: bool) -> Result<(), BatchError> {
+        self.known = known;
         let base = base.filter(|_| known);
         let replacing = Replacing::of_known(self.deps, self.profile, base, &self.source, &mut self.numbers).await?;
         self.replacing = Some(replacing);
@@ -98,7 +102,7 @@ impl<'a> FileRows<'a> {
 
     /// Reads the feed to its end; all data files are stored then, and not yet committed.
     pub(super) async fn take_all(&mut self, file: &InputFile, mut feed: Feed) -> Result<Tally, BatchError> {
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(self.known);
         let mut buffer = BucketBuffer::new(self.profile);
         while let Some(mut rows) = feed.next().await? {
             if self.writes {

@@ -118,7 +118,7 @@ async fn run(
         }
         let ingest =
             FileIngest { sha256: sha256.clone(), name: request.path.display().to_string(), counts: tally.counts() };
-        if tally.bad_lines() > 0 {
+        if tally.new_bad_lines() > 0 {
             let letters = tally.dead_letters(&source, started_at);
             if let Err(error) = deps.lake.append_file_dead_letters(profile, &ingest, &letters).await {
                 rows.discard().await;
@@ -227,6 +227,7 @@ fn blank_report(
         conflicting_rows: 0,
         replaced_rows: 0,
         bad_lines: 0,
+        known_bad_lines: 0,
         identical_examples: Vec::new(),
         conflicting_examples: Vec::new(),
         bad_line_examples: Vec::new(),
