@@ -1,41 +1,12 @@
+-- A line with a name in braces stands once for each measure of the UCI format.
 COPY (
     SELECT
-        date_trunc('hour', ts) AS hour,
-        count(Global_active_power) AS Global_active_power_count,
-        sum(Global_active_power) AS Global_active_power_sum,
-        min(Global_active_power) AS Global_active_power_min,
-        max(Global_active_power) AS Global_active_power_max,
-        sum(Global_active_power * Global_active_power) AS Global_active_power_sum_squares,
-        count(Global_reactive_power) AS Global_reactive_power_count,
-        sum(Global_reactive_power) AS Global_reactive_power_sum,
-        min(Global_reactive_power) AS Global_reactive_power_min,
-        max(Global_reactive_power) AS Global_reactive_power_max,
-        sum(Global_reactive_power * Global_reactive_power) AS Global_reactive_power_sum_squares,
-        count(Voltage) AS Voltage_count,
-        sum(Voltage) AS Voltage_sum,
-        min(Voltage) AS Voltage_min,
-        max(Voltage) AS Voltage_max,
-        sum(Voltage * Voltage) AS Voltage_sum_squares,
-        count(Global_intensity) AS Global_intensity_count,
-        sum(Global_intensity) AS Global_intensity_sum,
-        min(Global_intensity) AS Global_intensity_min,
-        max(Global_intensity) AS Global_intensity_max,
-        sum(Global_intensity * Global_intensity) AS Global_intensity_sum_squares,
-        count(Sub_metering_1) AS Sub_metering_1_count,
-        sum(Sub_metering_1) AS Sub_metering_1_sum,
-        min(Sub_metering_1) AS Sub_metering_1_min,
-        max(Sub_metering_1) AS Sub_metering_1_max,
-        sum(Sub_metering_1 * Sub_metering_1) AS Sub_metering_1_sum_squares,
-        count(Sub_metering_2) AS Sub_metering_2_count,
-        sum(Sub_metering_2) AS Sub_metering_2_sum,
-        min(Sub_metering_2) AS Sub_metering_2_min,
-        max(Sub_metering_2) AS Sub_metering_2_max,
-        sum(Sub_metering_2 * Sub_metering_2) AS Sub_metering_2_sum_squares,
-        count(Sub_metering_3) AS Sub_metering_3_count,
-        sum(Sub_metering_3) AS Sub_metering_3_sum,
-        min(Sub_metering_3) AS Sub_metering_3_min,
-        max(Sub_metering_3) AS Sub_metering_3_max,
-        sum(Sub_metering_3 * Sub_metering_3) AS Sub_metering_3_sum_squares
+        date_trunc('hour', ts) AS hour
+        , count("{measure}") AS "{measure}_count"
+        , sum("{measure}") AS "{measure}_sum"
+        , min("{measure}") AS "{measure}_min"
+        , max("{measure}") AS "{measure}_max"
+        , sum("{measure}" * "{measure}") AS "{measure}_sum_squares"
     FROM read_parquet('readings.parquet')
     GROUP BY ALL
 ) TO 'hours.parquet' (FORMAT parquet, COMPRESSION zstd);

@@ -14,6 +14,10 @@ use super::{
     output::parquet_rows,
     process::{self, Ended, Took},
 };
+use crate::{
+    ingest::UCI_MEASURES,
+    sql::{Names, fill},
+};
 
 /// The work for the engines of Python, and for DuckDB's own program.
 const PEER_SCRIPT: &str = include_str!("peer.py");
@@ -24,7 +28,7 @@ const DUCKDB_ROLLUP: &str = include_str!("duckdb_rollup.sql");
 const NOT_INSTALLED: &str = "not installed";
 
 /// Measures of the UCI format.
-const MEASURES: u64 = 7;
+const MEASURES: u64 = UCI_MEASURES.len() as u64;
 
 /// An engine that takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,8 +150,10 @@ impl Module {
 
 /// The engines of this machine: those that take part, ours first, and what is said of all of them.
 pub(super) async fn find(request: &BenchmarkRequest) -> Result<(Vec<Engine>, Vec<EngineFound>), BenchmarkError> {
+    let measures = UCI_MEASURES.map(|(header, _)| header);
+    let rollup = fill(DUCKDB_ROLLUP, &[Names { word: "measure", names: &measures }]);
     for (name, text) in
-        [("peer.py", PEER_SCRIPT), ("duckdb_ingest.sql", DUCKDB_INGEST), ("duckdb_rollup.sql", DUCKDB_ROLLUP)]
+        [("peer.py", PEER_SCRIPT), ("duckdb_ingest.sql", DUCKDB_INGEST), ("duckdb_rollup.sql", rollup.as_str())]
     {
         let path = request.scratch.join(name);
         std::fs::write(&path, text).map_err(BenchmarkError::at(&path))?;

@@ -39,6 +39,7 @@ pub use request::{ColumnChoice, IngestRequest, InputFormat, OnConflict};
 
 pub(crate) use blocks::{Block, BlockReader};
 pub(crate) use buckets::{BucketBuffer, BucketRows};
+pub(crate) use columns::UCI_MEASURES;
 pub(crate) use conflicts::{Conflict, told};
 pub(crate) use feed::Feed;
 pub(crate) use keys::{DeviceNumbers, KeySet, find_repeats};
