@@ -82,10 +82,12 @@ pub enum BatchError {
         /// When its owner was seen last, if there is one.
         seen_at: Option<DateTime<Utc>>,
     },
-    /// What was applied is not in the lake yet: it would come back from the log.
+    /// What was applied is not in the lake yet, or what the lake holds is still to be applied: it would come back from the
+    /// log.
     #[error(
         "erase: {partition} is applied to {applied} and in the lake to {closed}: start `kilowatch speed run` (or `up`), stop \
-         it in order, which closes the rest, and run this again; `kilowatch speed status` shows both"
+         it in order once it has caught up, which brings both to one offset, and run this again; `kilowatch speed status` \
+         shows both"
     )]
     NotClosed {
         /// The partition.

@@ -19,6 +19,7 @@ pub mod ingest;
 pub mod jobs;
 mod marking;
 pub mod retention;
+mod rewriting;
 pub mod rollups;
 pub mod schedule;
 mod sql;

@@ -10,24 +10,22 @@ use std::sync::Arc;
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch, StringArray},
     compute::cast,
-    datatypes::{DataType, Int32Type, Int64Type, SchemaRef, TimestampMicrosecondType},
+    datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType},
 };
 use futures::TryStreamExt;
 use kilowatch_shared::{
     lake::{
         LakeError, LakeTable,
         delta::{LakeFile, TableFiles, WrittenFile},
-        files::FileEncoder,
         schema::instant_type,
-        session::{LakeSession, SessionLimits, SessionTable, lake_session, stream_error},
+        session::{LakeSession, stream_error},
     },
     stream::StreamProfile,
 };
-use tokio::task::spawn_blocking;
 
 use crate::{
     BatchDeps, BatchError,
-    compaction::{READINGS_ORDER, as_stored},
+    rewriting::{FileCopy, Rewriting},
 };
 
 /// Data files and what stands in their place.
@@ -49,10 +47,10 @@ pub(crate) async fn remark(
     table: &TableFiles,
     mark: impl Fn(&MarkedRows, usize) -> bool + Sync,
 ) -> Result<Remarked, BatchError> {
+    let rewriting = Rewriting { deps, profile, kind: LakeTable::Readings, job: "marking" };
     let mut remarked = Remarked::default();
     for file in &table.files {
-        let only = table.only(|other| other.path == file.path);
-        match remark_one(deps, profile, (&only, file), &mark).await {
+        match remark_one(rewriting, &table.of_files(vec![Arc::clone(file)]), &mark).await {
             Ok(None) => {}
             Ok(Some((written, rows))) => {
                 remarked.old.push(Arc::clone(file));
@@ -69,33 +67,17 @@ pub(crate) async fn remark(
 }
 
 async fn remark_one(
-    deps: &BatchDeps,
-    profile: &StreamProfile,
-    (only, file): (&TableFiles, &LakeFile),
+    rewriting: Rewriting<'_>,
+    file: &TableFiles,
     mark: &(impl Fn(&MarkedRows, usize) -> bool + Sync),
 ) -> Result<Option<(WrittenFile, u64)>, BatchError> {
-    let readings = SessionTable { name: "readings", files: only };
-    let session = lake_session(deps.lake.store(), &[readings], &SessionLimits::default())?;
     // Reading few columns tells whether the others are needed.
-    let changed = changes_in(&session, mark).await?;
+    let changed = changes_in(&rewriting.session(file)?, mark).await?;
     if changed == 0 {
         return Ok(None);
     }
-    only.check_rewritable()?;
-    let bucket = file.bucket.ok_or_else(|| unexpected(&format!("data file `{}` names no bucket", file.path)))?;
-    let schema = Arc::clone(&only.schema);
-    let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let mut rows = session.sorted("readings", &columns, &READINGS_ORDER).await?;
-    let mut copy = FileEncoder::try_new(&schema, bucket)?;
-    while let Some(batch) = rows.try_next().await.map_err(|error| stream_error(&error))? {
-        let batch = with_marks(&as_stored(&batch, &schema)?, &schema, mark)?;
-        copy = aside(move || copy.write(&batch).map(|()| copy)).await?;
-    }
-    let encoded = aside(move || copy.finish()).await?;
-    if file.stats.rows.is_some() && encoded.stats.rows != file.stats.rows {
-        return Err(unexpected(&format!("{:?} rows became {:?}", file.stats.rows, encoded.stats.rows)));
-    }
-    Ok(Some((deps.lake.put_file(profile, LakeTable::Readings, encoded).await?, changed)))
+    let copy = FileCopy::of(rewriting, file)?.add(|batch| with_marks(&batch, mark)).await?;
+    Ok(Some((copy.store().await?, changed)))
 }
 
 async fn changes_in(
@@ -111,17 +93,14 @@ async fn changes_in(
     Ok(changed)
 }
 
-fn with_marks(
-    batch: &RecordBatch,
-    schema: &SchemaRef,
-    mark: &impl Fn(&MarkedRows, usize) -> bool,
-) -> Result<RecordBatch, BatchError> {
-    let rows = MarkedRows::of(batch)?;
+fn with_marks(batch: &RecordBatch, mark: &impl Fn(&MarkedRows, usize) -> bool) -> Result<RecordBatch, BatchError> {
+    let (rows, schema) = (MarkedRows::of(batch)?, batch.schema());
     let marks: BooleanArray = (0..batch.num_rows()).map(|row| Some(mark(&rows, row))).collect();
     let marks: ArrayRef = Arc::new(marks);
     let columns = schema.fields().iter().zip(batch.columns());
     let columns = columns.map(|(field, column)| Arc::clone(if field.name() == "superseded" { &marks } else { column }));
-    RecordBatch::try_new(Arc::clone(schema), columns.collect()).map_err(|error| unexpected(&error))
+    let columns = columns.collect();
+    RecordBatch::try_new(schema, columns).map_err(|error| unexpected(&error))
 }
 
 /// Rows by what they are told by.
@@ -176,13 +155,6 @@ impl MarkedRows {
     pub(crate) fn is_superseded(&self, row: usize) -> bool {
         self.superseded.is_valid(row) && self.superseded.value(row)
     }
-}
-
-async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, LakeError> + Send + 'static,
-) -> Result<T, BatchError> {
-    // Speed may live in this process, and encoding keeps a thread busy.
-    Ok(spawn_blocking(work).await.map_err(|error| BatchError::stopped("marking", &error))??)
 }
 
 fn unexpected(reason: &dyn std::fmt::Display) -> BatchError {

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::wording::excerpt;
 
@@ -91,6 +92,14 @@ text_id!(
     "1 to 200 characters without control characters",
     |v| !v.is_empty() && is_short_and_printable(v, 200)
 );
+
+impl DeviceId {
+    /// SHA-256 of the name, in hex: under it an erased device stays on record, so that it can be asked for.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        hex::encode(Sha256::digest(self.as_str().as_bytes()))
+    }
+}
 
 text_id!(
     /// Origin of positions: `kafka:<topic>#<generation>`, `log:<uuid>:<topic>`, `file:<sha256>` or `dead:<position>`.

@@ -1,84 +1,67 @@
-//! Tombstones in the place of dead letters that name a device.
+//! Dead letters that are a device's, or name it.
 
-use std::{collections::HashSet, sync::Arc};
-
+use arrow::record_batch::RecordBatch;
 use futures::TryStreamExt;
 use kilowatch_shared::{
+    dead_letter::DeadLetter,
     lake::{
         LakeTable,
-        delta::{LakeFile, TableFiles, WrittenFile},
-        files::FileEncoder,
-        schema::erase_dead_letters,
-        session::{SessionLimits, SessionTable, lake_session, stream_error},
+        delta::LakeFile,
+        schema::{dead_letters_from_batch, tombstones_of_dead_letters},
+        session::{LakeSession, stream_error},
     },
-    position::SourcePosition,
+    position::{DeviceId, SourcePosition},
     stream::{Mention, StreamProfile},
     views::DeadLetterFilter,
 };
-use object_store::path::Path;
 
-use super::rewrite::{MAX_LOOKS, add, bucket_of, contended, newest, replace, store};
-use crate::{BatchDeps, BatchError, compaction::as_stored};
-
-const LETTERS: LakeTable = LakeTable::DeadLetters;
-
-/// Rows that are decoded at once: each may be as large as a message may be, a megabyte and more.
-const AT_ONCE: usize = 64;
+use super::tables::Leaving;
+use crate::{BatchDeps, BatchError, rewriting::FileCopy};
 
 /// Letters of one page of the views.
 const PAGE: u32 = 64;
 
-/// The order of a data file's rows.
-const ORDER: [&str; 3] = ["source", "source_partition", "source_offset"];
-
-/// How many dead letters of the lake name the device.
-pub(crate) async fn letters_naming(
-    deps: &BatchDeps,
-    profile: &StreamProfile,
-    mention: &Mention,
-) -> Result<u64, BatchError> {
-    let Some(table) = newest(deps, profile, LETTERS).await? else { return Ok(0) };
-    let mut letters = 0;
-    for file in &table.files {
-        letters += read(deps, &table, file, mention, None).await?.0;
-    }
-    Ok(letters)
+/// The dead letters of a device, or that name it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LettersOf<'a> {
+    pub(crate) device: &'a DeviceId,
+    pub(crate) mention: &'a Mention,
 }
 
-/// Rewrites the data files that hold such letters, until none does; tells how many are tombstones now that were none.
-pub(crate) async fn erase_letters(
-    deps: &BatchDeps,
-    profile: &StreamProfile,
-    mention: &Mention,
-) -> Result<u64, BatchError> {
-    // What a letter says is known only once it is read, so a file is looked at once.
-    let mut without: HashSet<Path> = HashSet::new();
-    let mut erased = 0;
-    for _ in 0..MAX_LOOKS {
-        let Some(table) = newest(deps, profile, LETTERS).await? else { return Ok(erased) };
-        let unknown: Vec<Arc<LakeFile>> =
-            table.files.iter().filter(|file| !without.contains(&file.path)).cloned().collect();
-        if unknown.is_empty() {
-            return Ok(erased);
-        }
-        for file in &unknown {
-            if read(deps, &table, file, mention, None).await?.0 == 0 {
-                without.insert(file.path.clone());
-                continue;
-            }
-            let (letters, new) = read(deps, &table, file, mention, Some(profile)).await?;
-            let Some(new) = new else { continue };
-            let path = new.path.clone();
-            if replace(deps, profile, LETTERS, std::slice::from_ref(file), &[new]).await? {
-                erased += letters;
-                without.insert(path);
-            }
-        }
+impl LettersOf<'_> {
+    fn are_in(&self, rows: &RecordBatch) -> Result<Vec<bool>, BatchError> {
+        Ok(dead_letters_from_batch(rows)?.iter().map(|letter| self.mention.is_in(letter)).collect())
     }
-    Err(contended())
 }
 
-/// The positions of the views' dead letters that name the device.
+impl Leaving for LettersOf<'_> {
+    const TABLE: LakeTable = LakeTable::DeadLetters;
+
+    fn device(&self) -> &DeviceId {
+        self.device
+    }
+
+    /// What a letter says is known only once it is read.
+    fn may_be_in(&self, _: &LakeFile) -> bool {
+        true
+    }
+
+    async fn count(&self, session: &LakeSession) -> Result<u64, BatchError> {
+        let mut letters = session.stream(include_str!("letters.sql")).await?;
+        let mut found = 0;
+        while let Some(rows) = letters.try_next().await.map_err(|error| stream_error(&error))? {
+            found += self.are_in(&rows)?.into_iter().filter(|is_in| *is_in).count() as u64;
+        }
+        Ok(found)
+    }
+
+    async fn copy<'a>(&self, copy: FileCopy<'a>) -> Result<FileCopy<'a>, BatchError> {
+        let bucket = copy.bucket();
+        copy.add(|rows| Ok(tombstones_of_dead_letters(&rows, bucket, &self.are_in(&rows)?)?)).await
+    }
+}
+
+/// The positions of the views' dead letters that are the device's, or name it.
 pub(crate) async fn letters_in_views(
     deps: &BatchDeps,
     profile: &StreamProfile,
@@ -91,43 +74,7 @@ pub(crate) async fn letters_in_views(
         let page = deps.views.list_dead_letters(&profile.name, &filter, after.as_ref(), PAGE).await?;
         let Some(last) = page.last() else { return Ok(found) };
         after = Some(last.letter.position.clone());
-        let names = page.into_iter().filter(|listed| {
-            let letter = &listed.letter;
-            mention.is_in(letter.key.as_deref(), &letter.raw, &letter.reason)
-        });
-        found.extend(names.map(|listed| listed.letter.position));
-    }
-}
-
-/// Reads a data file and counts the letters that name the device; with a profile it also stores a copy of the file in
-/// which they are tombstones.
-async fn read(
-    deps: &BatchDeps,
-    table: &TableFiles,
-    file: &LakeFile,
-    mention: &Mention,
-    rewrite: Option<&StreamProfile>,
-) -> Result<(u64, Option<WrittenFile>), BatchError> {
-    let bucket = bucket_of(file)?;
-    let only = table.only(|other| other.path == file.path);
-    let limits = SessionLimits { batch_rows: AT_ONCE, ..SessionLimits::default() };
-    let session = lake_session(deps.lake.store(), &[SessionTable { name: "letters", files: &only }], &limits)?;
-    let schema = Arc::clone(&table.schema);
-    let columns: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-    let mut rows = session.sorted("letters", &columns, &ORDER).await?;
-    let mut encoder = rewrite.map(|_| FileEncoder::try_new(&schema, bucket)).transpose()?;
-    let mut erased = 0;
-    while let Some(batch) = rows.try_next().await.map_err(|error| stream_error(&error))? {
-        let batch = as_stored(&batch, &schema)?;
-        let names = |key: Option<&[u8]>, raw: &[u8], reason: &str| mention.is_in(key, raw, reason);
-        let (batch, letters) = erase_dead_letters(&batch, bucket, names)?;
-        erased += letters;
-        if let Some(file) = encoder.take() {
-            encoder = Some(add(file, batch, &schema).await?);
-        }
-    }
-    match (rewrite, encoder) {
-        (Some(profile), Some(encoder)) => Ok((erased, Some(store(deps, profile, LETTERS, encoder).await?))),
-        _ => Ok((erased, None)),
+        let letters = page.into_iter().map(|listed| listed.letter);
+        found.extend(letters.filter(|letter| mention.is_in(letter)).map(|DeadLetter { position, .. }| position));
     }
 }

@@ -9,8 +9,8 @@ use std::{collections::HashSet, sync::Arc, time::Instant};
 use kilowatch_shared::{
     job::JobStatus,
     lake::{
-        CommitOutcome, LakeError, LakeTable,
-        delta::{LakeFile, TableFiles},
+        LakeTable,
+        delta::{LakeFile, Rewrite, TableFiles},
     },
     stream::StreamProfile,
     wording::counted,
@@ -20,13 +20,10 @@ use serde::{Deserialize, Serialize};
 use super::history::{Summary, recorded};
 use crate::{
     BatchDeps, BatchError,
-    compaction::{CHECKPOINT_EVERY_COMMITS, Merge, merge, plan_merges},
+    compaction::{CHECKPOINT_EVERY_COMMITS, Merge, plan_merges},
     ingest::Progress,
+    rewriting::{FileCopy, MAX_LOOKS, Rewriting},
 };
-
-/// Looks at a table at most. Each merge leaves fewer files, and three looks mostly suffice: what is small, what came out
-/// small itself, and nothing.
-const MAX_LOOKS: u32 = 20;
 
 /// What to compact.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,7 +128,8 @@ async fn run(
     let began = Instant::now();
     let mut report = CompactReport::default();
     for kind in &request.tables {
-        let compaction = Compaction { deps, profile, kind: *kind, target_bytes: request.target_bytes, progress };
+        let rewriting = Rewriting { deps, profile, kind: *kind, job: "compact" };
+        let compaction = Compaction { rewriting, target_bytes: request.target_bytes, progress };
         report.tables.extend(compaction.run().await?);
     }
     report.seconds = began.elapsed().as_secs_f64();
@@ -140,26 +138,25 @@ async fn run(
 
 /// The compaction of one table.
 struct Compaction<'a> {
-    deps: &'a BatchDeps,
-    profile: &'a StreamProfile,
-    kind: LakeTable,
+    rewriting: Rewriting<'a>,
     target_bytes: u64,
     progress: &'a dyn Progress,
 }
 
 impl Compaction<'_> {
-    /// Looks and merges until nothing is left that pays; `None` if there is no table.
+    /// Looks and merges until nothing is left that pays, which mostly takes three looks: what is small, what came out small
+    /// itself, and nothing. `None` if there is no table.
     async fn run(&self) -> Result<Option<CompactedTable>, BatchError> {
-        let mut done = CompactedTable { table: self.kind.folder_name().to_owned(), ..CompactedTable::default() };
+        let Rewriting { deps, profile, kind, .. } = self.rewriting;
+        let mut done = CompactedTable { table: kind.folder_name().to_owned(), ..CompactedTable::default() };
         let mut total_bytes = 0;
         for _ in 0..MAX_LOOKS {
-            let Some(table) = self.newest().await? else { return Ok(None) };
+            let Some(table) = self.rewriting.newest().await? else { return Ok(None) };
+            table.check_rewritable()?;
             let merges = plan_merges(&table.files, self.target_bytes);
             if merges.is_empty() {
                 (done.lake_version, done.files) = (table.version, table.files.len() as u64);
-                let checkpoint =
-                    self.deps.lake.checkpoint(&self.profile.name, self.kind, CHECKPOINT_EVERY_COMMITS).await?;
-                done.checkpoint = checkpoint;
+                done.checkpoint = deps.lake.checkpoint(&profile.name, kind, CHECKPOINT_EVERY_COMMITS).await?;
                 return Ok(Some(done));
             }
             total_bytes += merges.iter().map(Merge::size_bytes).sum::<u64>();
@@ -169,49 +166,29 @@ impl Compaction<'_> {
                 self.progress.advance(merge.size_bytes());
             }
         }
-        Err(BatchError::Contended {
-            job: "compact",
-            attempts: MAX_LOOKS,
-            reason: "there was something to merge each time".to_owned(),
-        })
+        Err(self.rewriting.contended())
     }
 
     /// Puts one file in the place of others, unless one of them was rewritten meanwhile.
     async fn replace(&self, small: &Merge, done: &mut CompactedTable) -> Result<(), BatchError> {
         // Another compaction may have been here since the plan was made, and merging takes long.
-        let table = self.newest().await?;
+        let table = self.rewriting.newest().await?;
         let Some(table) = table.filter(|table| holds_all(table, &small.files)) else {
             done.overtaken += 1;
             return Ok(());
         };
-        let (deps, profile, kind) = (self.deps, self.profile, self.kind);
-        let large = merge(deps, profile, (kind, &table), small).await?;
-        let new = std::slice::from_ref(&large);
-        match deps.lake.replace_files(profile, kind, &small.files, new, false).await? {
-            CommitOutcome::Committed(version) => {
-                tracing::debug!(lake.version = version, compact.files = small.files.len(), "merged data files");
-                done.merged_files += small.files.len() as u64;
-                done.written_files += 1;
-                done.rows += large.rows;
-                done.read_bytes += small.size_bytes();
-                done.written_bytes += large.size_bytes;
-            }
-            CommitOutcome::Conflict => {
-                deps.lake.discard(profile, kind, new).await;
-                done.overtaken += 1;
-            }
+        let files = table.of_files(small.files.clone());
+        let large = FileCopy::of(self.rewriting, &files)?.add(Ok).await?.store().await?;
+        if self.rewriting.replace(&small.files, std::slice::from_ref(&large), Rewrite::Merged).await? {
+            done.merged_files += small.files.len() as u64;
+            done.written_files += 1;
+            done.rows += large.rows;
+            done.read_bytes += small.size_bytes();
+            done.written_bytes += large.size_bytes;
+        } else {
+            done.overtaken += 1;
         }
         Ok(())
-    }
-
-    async fn newest(&self) -> Result<Option<TableFiles>, BatchError> {
-        let table = match self.deps.lake.open_table(&self.profile.name, self.kind, None).await {
-            Ok(table) => table,
-            Err(LakeError::NoSuchTable { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        table.check_rewritable()?;
-        Ok(Some(table))
     }
 }
 

@@ -1,10 +1,10 @@
 //! `erase`: a device leaves the lake and the views, for meter data is personal.
 //!
-//! Its rows and the dead letters that name it become tombstones, which keep their positions and nothing else; saved
-//! detector states forget it; a roll-up publishes windows without it; then its anomalies, forecasts and notifications go,
-//! in the transaction that records the erasure. Each step finds nothing to do where it was done, so a job that was killed
-//! is run again. Nobody may work on the stream's log meanwhile, and the lake must hold all that was applied: what a member
-//! remembers, it would go on judging by. docs/adr/0006 says why.
+//! Its rows and its dead letters become tombstones, which keep their positions and nothing else; saved detector states
+//! forget it; a roll-up publishes windows without it; then its anomalies, forecasts and notifications go, in the
+//! transaction that records the erasure. Each step finds nothing to do where it was done, so a job that was killed is run
+//! again. Nobody may work on the stream's log meanwhile, and lake and views must have come equally far: what a member
+//! remembers or reads again, it would judge by. docs/adr/0006 says why.
 
 use std::{sync::Arc, time::Instant};
 
@@ -13,9 +13,10 @@ use kilowatch_shared::{
     checkpoint::SourcePartition,
     job::JobStatus,
     lake::{LakeError, LakeTable, SegmentLake},
+    model::ModelId,
     position::{DeviceId, Offset, PartitionId},
     stream::{Mention, StreamProfile},
-    views::{Audit, DeviceErasure, DeviceRows, EraseOutcome, OWNER_GONE_AFTER},
+    views::{Audit, DeviceErasure, DeviceRows, EraseOutcome, ErasedRows, OWNER_GONE_AFTER},
     wording::counted,
 };
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     BatchDeps, BatchError, RetentionConfig,
-    erasure::{erase_letters, erase_readings, forget_at, letters_in_views, letters_naming, rows_of_device},
+    erasure::{LettersOf, ReadingsOf, count_in, erase_from, forget_at, letters_in_views},
     ingest::Progress,
 };
 
@@ -48,9 +49,9 @@ pub struct EraseRequest {
 pub struct EraseReport {
     /// Whether nothing was changed, because it was only asked what would be.
     pub dry_run: bool,
-    /// Readings that became tombstones.
+    /// Readings that became tombstones, those of an erasure that died included.
     pub readings: u64,
-    /// Dead letters that became tombstones.
+    /// Dead letters that became tombstones, likewise.
     pub dead_letters: u64,
     /// Saved detector states that were written anew.
     pub states: u64,
@@ -59,7 +60,7 @@ pub struct EraseReport {
     /// What left the views besides.
     pub views: DeviceRows,
     /// Models that learned from the device by name, and keep what they learned.
-    pub models: Vec<String>,
+    pub models: Vec<ModelId>,
     /// Until when older versions of the tables may still show the device; a vacuum after it takes them.
     pub remembered_until: Option<DateTime<Utc>>,
     /// Until when lines of the tables' logs may name it, as the first or the last device of a data file that is gone.
@@ -123,12 +124,14 @@ pub async fn erase(
 /// What there is of the device.
 async fn look(deps: &BatchDeps, profile: &StreamProfile, request: &EraseRequest) -> Result<EraseReport, BatchError> {
     let (began, device) = (Instant::now(), &request.device);
+    let died = not_on_record(deps, profile, device).await?;
+    let letters = LettersOf { device, mention: &Mention::of(profile, device) };
     Ok(EraseReport {
         dry_run: true,
-        readings: rows_of_device(deps, profile, device).await?,
-        dead_letters: letters_naming(deps, profile, &Mention::of(profile, device)).await?,
+        readings: died.readings + count_in(deps, profile, &ReadingsOf(device)).await?,
+        dead_letters: died.letters + count_in(deps, profile, &letters).await?,
         views: deps.views.device_rows(&profile.name, device).await?,
-        models: deps.lake.models_naming(device).await?,
+        models: deps.lake.models_naming(&profile.name, device).await?,
         seconds: began.elapsed().as_secs_f64(),
         ..EraseReport::default()
     })
@@ -143,9 +146,11 @@ async fn run(
     let (began, device) = (Instant::now(), &request.device);
     let partitions = idle_partitions(deps, profile).await?;
     let mention = Mention::of(profile, device);
+    let died = not_on_record(deps, profile, device).await?;
     let mut report = EraseReport {
-        readings: erase_readings(deps, profile, device, progress).await?,
-        dead_letters: erase_letters(deps, profile, &mention).await?,
+        readings: died.readings + erase_from(deps, profile, &ReadingsOf(device), progress).await?,
+        dead_letters: died.letters
+            + erase_from(deps, profile, &LettersOf { device, mention: &mention }, progress).await?,
         ..EraseReport::default()
     };
     for (partition, closed) in &partitions {
@@ -157,8 +162,7 @@ async fn run(
         device: device.clone(),
         dead_letters: letters_in_views(deps, profile, &mention).await?,
         partitions,
-        readings: report.readings,
-        letters: report.dead_letters,
+        rows: ErasedRows { readings: report.readings, letters: report.dead_letters },
         audit: request.audit.clone(),
     };
     report.views = match deps.views.erase_device(&erasure).await? {
@@ -169,7 +173,7 @@ async fn run(
         EraseOutcome::Elsewhere { partition } => return Err(BatchError::StreamAtWork { partition, seen_at: None }),
     };
     forget_deleted(deps, profile).await?;
-    report.models = deps.lake.models_naming(device).await?;
+    report.models = deps.lake.models_naming(&profile.name, device).await?;
     let in_days = |days: u32| deps.clock.now().checked_add_signed(TimeDelta::days(i64::from(days)));
     let RetentionConfig { versions_days, log_days } = request.retention;
     (report.remembered_until, report.named_until) = (in_days(versions_days), in_days(log_days));
@@ -177,7 +181,19 @@ async fn run(
     Ok(report)
 }
 
-/// The partitions of the stream's logs, each with its A, which is L: nobody works on them, and the lake holds all of them.
+/// Rows that erasures turned to tombstones which died before they were on record. The tables count them; of a lake that is
+/// older than the views' records nothing is left to count.
+async fn not_on_record(deps: &BatchDeps, profile: &StreamProfile, device: &DeviceId) -> Result<ErasedRows, BatchError> {
+    let recorded = deps.views.erased_on_record(&profile.name, device).await?;
+    let erased = async |table| deps.lake.erased_rows(&profile.name, table, device).await;
+    Ok(ErasedRows {
+        readings: erased(LakeTable::Readings).await?.saturating_sub(recorded.readings),
+        letters: erased(LakeTable::DeadLetters).await?.saturating_sub(recorded.letters),
+    })
+}
+
+/// The partitions of the stream's logs, each with its A, which is L: nobody works on them, the lake holds all that was
+/// applied, and nothing is to be applied again that a member would read from the log with the device in it.
 async fn idle_partitions(deps: &BatchDeps, profile: &StreamProfile) -> Result<Vec<(PartitionId, Offset)>, BatchError> {
     let closed = deps.lake.snapshot(&profile.name, LakeTable::Readings).await?.closed;
     let mut idle = Vec::new();
@@ -189,7 +205,7 @@ async fn idle_partitions(deps: &BatchDeps, profile: &StreamProfile) -> Result<Ve
         }
         let begun_at = state.cuts.first().map_or(Offset::ZERO, |first| first.offset);
         let closed = closed.get(&SourcePartition::from(&partition)).copied().unwrap_or(begun_at);
-        if closed < state.applied {
+        if closed != state.applied {
             return Err(BatchError::NotClosed { partition, applied: state.applied, closed });
         }
         idle.push((partition, state.applied));

@@ -18,8 +18,8 @@ use arrow::{
 use futures::TryStreamExt;
 use kilowatch_shared::{
     lake::{
-        CommitOutcome, LakeError, LakeTable,
-        delta::{LakeFile, TableFiles},
+        LakeError, LakeTable,
+        delta::{LakeFile, Rewrite, TableFiles},
         session::{SessionLimits, SessionTable, lake_session, stream_error},
     },
     stream::StreamProfile,
@@ -29,6 +29,7 @@ use object_store::path::Path;
 use crate::{
     BatchDeps, BatchError,
     marking::{MarkedRows, remark},
+    rewriting::Rewriting,
 };
 
 /// Positions of rows by source, of which there are few: partition and offset.
@@ -128,12 +129,9 @@ async fn look(
     if marked.rows == 0 {
         return Err(unexpected(&"superseded rows are in none of the data files that they were found in"));
     }
-    let outcome = deps.lake.replace_files(profile, LakeTable::Readings, &marked.old, &marked.new, true).await?;
-    if outcome == CommitOutcome::Conflict {
-        deps.lake.discard(profile, LakeTable::Readings, &marked.new).await;
-        return Ok(Look::Overtaken);
-    }
-    Ok(Look::Marked(marked.rows))
+    let rewriting = Rewriting { deps, profile, kind: LakeTable::Readings, job: "rollup" };
+    let replaced = rewriting.replace(&marked.old, &marked.new, Rewrite::Marked).await?;
+    Ok(if replaced { Look::Marked(marked.rows) } else { Look::Overtaken })
 }
 
 /// The data files that hold rows which came since a version; `None` if all count as new.

@@ -10,7 +10,10 @@ use kilowatch_batch::{
     BatchError,
     diff::{ChangedRows, Versions, changed_hours, changed_rows, hours_schema, rows_schema},
 };
-use kilowatch_shared::lake::{LakeTable, delta::LakeFile};
+use kilowatch_shared::lake::{
+    LakeTable,
+    delta::{LakeFile, Rewrite},
+};
 
 use crate::bench_room::{Room, instant, minute, uci};
 use crate::live::LivePartition;
@@ -146,7 +149,7 @@ async fn put_in_the_place_of_all(room: &Room, query: &str) -> i64 {
     let merged = kilowatch_shared::lake::files::encode_file(&schema, bucket, &rows).unwrap();
     let written = room.deps.lake.put_file(&room.profile, LakeTable::Readings, merged).await.unwrap();
     let lake = &room.deps.lake;
-    lake.replace_files(&room.profile, LakeTable::Readings, &table.files, &[written], false).await.unwrap();
+    lake.replace_files(&room.profile, LakeTable::Readings, &table.files, &[written], Rewrite::Merged).await.unwrap();
     table.version
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, pin::pin, sync::Arc};
 
 use arrow::json::LineDelimitedWriter;
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use futures::TryStreamExt;
 use kilowatch_batch::{
     BatchDeps, BatchError, RetentionConfig,
@@ -18,11 +18,12 @@ use kilowatch_shared::{
     anomaly::Anomaly,
     lake::store::LakeStore,
     position::DeviceId,
-    rollup::{Partial, RollupKey},
-    views::{Audit, RecordedErasure, sqlite::SqliteViews},
+    rollup::{Partial, RollupKey, RollupRow},
+    views::{Audit, ErasedRows, StageId, sqlite::SqliteViews},
 };
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use uuid::Uuid;
 
 use crate::{
     bench_room::{Room, assert_same_windows, instant, minute, uci},
@@ -32,6 +33,7 @@ use crate::{
 };
 
 const GONE: &str = "villa-4711";
+const OF_ANOTHER: &str = r#"{"device_id": "meter-0001", "timestamp": "late"}"#;
 const ROWS_OF_GONE: &str = "SELECT COUNT(*) FROM readings WHERE device_id = 'villa-4711'";
 const TOMBSTONES: &str = "SELECT COUNT(*) FROM readings WHERE device_id = ''";
 
@@ -40,9 +42,13 @@ fn gone() -> DeviceId {
 }
 
 fn asked(dry_run: bool) -> EraseRequest {
-    let audit =
-        Audit { at: instant("2026-11-22T04:00:00Z"), by: "ada@ops".to_owned(), reason: "they moved".to_owned() };
-    EraseRequest { device: gone(), dry_run, audit, retention: RetentionConfig::default() }
+    asked_of(gone(), dry_run)
+}
+
+/// The views of a room stamp what they stage by the machine's clock, so the request is of now as well.
+fn asked_of(device: DeviceId, dry_run: bool) -> EraseRequest {
+    let audit = Audit { at: Utc::now(), by: "ada@ops".to_owned(), reason: "they moved".to_owned() };
+    EraseRequest { device, dry_run, audit, retention: RetentionConfig::default() }
 }
 
 async fn erased(deps: &BatchDeps, room: &Room) -> Result<EraseReport, BatchError> {
@@ -141,7 +147,7 @@ async fn an_erased_device_is_gone_and_every_position_and_all_others_stay() {
     assert_holds(&room, "after").await;
 
     let on_record = room.deps.views.erasures(&room.profile.name, 10).await.unwrap();
-    assert_eq!(on_record[0].device_sha256, RecordedErasure::name_of(&gone()));
+    assert_eq!(on_record[0].device_sha256, gone().sha256());
     assert_eq!((on_record[0].readings, on_record[0].audit.by.as_str()), (242, "ada@ops"));
     let again = erased(&room.deps, &room).await.unwrap();
     assert!(again.is_empty(), "{again:?}");
@@ -174,6 +180,42 @@ async fn nobody_is_erased_while_somebody_remembers_or_the_log_has_more_than_the_
     live.append(&room).await;
     assert_eq!(erased(&room.deps, &room).await.unwrap().readings, 33);
     assert_holds(&room, "after").await;
+}
+
+#[tokio::test]
+async fn nobody_is_erased_while_a_member_has_still_to_apply_what_the_lake_holds() {
+    let mut room = Room::new().await;
+    lived_in(&room, 30).await;
+    // Views from a backup: the member will read the log again, with the device in it.
+    room.deps.views = Arc::new(SqliteViews::in_memory().await.unwrap());
+    LivePartition::open(&room).await.release(&room).await;
+    let error = erased(&room.deps, &room).await.unwrap_err();
+    assert!(matches!(error, BatchError::NotClosed { applied, closed, .. } if applied < closed), "{error}");
+    assert_eq!(room.number(ROWS_OF_GONE).await, 32, "nothing was begun");
+}
+
+#[tokio::test]
+async fn the_bad_lines_of_a_device_go_with_it_and_nobody_elses() {
+    let room = Room::new().await;
+    // The same bytes are one file, so each has another line.
+    for (device, value) in [("late", 1.0), ("erased", 2.0), (GONE, 3.0)] {
+        let file = room.write("a.txt", &uci(&[&minute(0, value), "a late line", "an erased line"]));
+        room.ingest(&IngestRequest::new(file, DeviceId::parse(device).unwrap())).await.unwrap();
+    }
+    let mut live = LivePartition::open(&room).await;
+    for raw in [OF_ANOTHER, "late by a day"] {
+        live.read_garbage(instant("2007-01-01T00:00:00Z"), raw);
+    }
+    live.close(&room).await;
+    live.release(&room).await;
+    for (device, letters) in [("late", 3), ("erased", 2), (GONE, 2)] {
+        let asked = asked_of(DeviceId::parse(device).unwrap(), false);
+        let report = erase(&room.deps, &room.profile, &asked, Arc::new(NoProgress)).await.unwrap();
+        assert_eq!((report.readings, report.dead_letters), (1, letters), "{device}");
+    }
+    let left: Vec<_> =
+        room.dead_letters().await.into_iter().map(|letter| letter.raw).filter(|raw| !raw.is_empty()).collect();
+    assert_eq!(left, [OF_ANOTHER]);
 }
 
 #[tokio::test]
@@ -234,6 +276,10 @@ async fn after_a_vacuum_no_byte_of_its_name_is_left() {
     room.deps.views = Arc::new(SqliteViews::open(&file).await.unwrap());
     let _live = lived_in(&room, 60).await;
     assert!(holding(&everything(&room, &file).await, GONE).len() > 5, "it is in data files, logs, states and views");
+    let leftover = room.published().await.into_iter().map(|(key, partial)| RollupRow { key, partial });
+    let leftover: Vec<RollupRow> = leftover.filter(|row| row.key.device == gone()).collect();
+    assert!(!leftover.is_empty(), "a roll-up that was killed left these on its stage");
+    room.deps.views.stage_rollups(StageId(Uuid::new_v4()), &room.profile.name, &leftover).await.unwrap();
     erased(&room.deps, &room).await.unwrap();
     let left = holding(&everything(&room, &file).await, GONE);
     assert!(left.iter().all(|place| place.contains("/readings/") || place.contains("/dead_letters/")), "{left:?}");
@@ -263,6 +309,8 @@ async fn an_erasure_that_dies_anywhere_is_ended_by_the_next_one() {
         never_stopped &= ended.is_some();
         erased(&room.deps, &room).await.unwrap();
         assert_eq!((room.number(ROWS_OF_GONE).await, room.number(TOMBSTONES).await), (0, 8), "after {polls} polls");
+        let recorded = room.deps.views.erased_on_record(&room.profile.name, &gone()).await.unwrap();
+        assert_eq!(recorded, ErasedRows { readings: 8, letters: 1 }, "each once, after {polls} polls");
         let (windows_now, _) = others(&room, &live).await;
         assert_same_windows(&windows, &windows_now);
         assert_eq!(windows_now.len(), room.published().await.len(), "after {polls} polls");

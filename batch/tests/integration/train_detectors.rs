@@ -13,6 +13,7 @@ use kilowatch_shared::{
     },
     lake::SegmentLake,
     model::ModelKind,
+    position::DeviceId,
     stream::KernelConfig,
 };
 
@@ -158,6 +159,10 @@ async fn hours_of_the_week_are_learned_by_device() {
     assert_eq!((report.promotion.clone(), report.rows), (Promotion::Promoted, 4 * WEEK as u64 + 1));
     let model = HourOfWeekModel::from_bytes(&room.deps.lake.load_model(&report.model_id).await.unwrap()).unwrap();
     assert_eq!((model.devices(), model.measures().len()), (1, 3));
+    for (device, named) in [("meter-0001", true), ("meter", false), ("active_power", false)] {
+        let models = room.deps.lake.models_naming(&room.profile.name, &DeviceId::parse(device).unwrap()).await.unwrap();
+        assert_eq!(models.contains(&report.model_id), named, "{device}");
+    }
     assert!(report.params["alarm_rate"].as_f64().unwrap() < 0.02, "{report:?}");
 }
 

@@ -11,7 +11,7 @@ use kilowatch_shared::{
     checkpoint::{Boundary, OffsetSpan},
     dead_letter::DeadLetter,
     job::JobStatus,
-    lake::{LakeTable, Segment, SegmentLake, files::encode_file, schema::readings_schema},
+    lake::{LakeTable, Segment, SegmentLake, delta::Rewrite, files::encode_file, schema::readings_schema},
     position::{DeviceId, Offset},
     rollup::{Partial, RollupKey, RollupRow},
     views::{Publication, PublishedShape, ReplacedWindows, StageId},
@@ -129,7 +129,7 @@ async fn put_again(room: &Room, sql: &str) {
     let rows: Vec<RecordBatch> = rows.iter().map(plain).collect();
     let file = encode_file(&schema, "2007-01-01".parse().unwrap(), &rows).unwrap();
     let written = room.deps.lake.put_file(&room.profile, LakeTable::Readings, file).await.unwrap();
-    room.deps.lake.replace_files(&room.profile, LakeTable::Readings, &[], &[written], true).await.unwrap();
+    room.deps.lake.replace_files(&room.profile, LakeTable::Readings, &[], &[written], Rewrite::Marked).await.unwrap();
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ pub async fn run(args: EraseArgs, context: &Context) -> anyhow::Result<ExitCode>
 async fn list(args: &EraseArgs, stores: &Stores, context: &Context) -> anyhow::Result<ExitCode> {
     let mut erasures = stores.views.erasures(&args.stream, LISTED).await?;
     if let Some(device) = &args.device {
-        let name = RecordedErasure::name_of(device);
+        let name = device.sha256();
         erasures.retain(|erasure| erasure.device_sha256 == name);
     }
     output::answer(context.json, &erasures, |erasures| {

@@ -46,3 +46,23 @@ fn a_device_is_shown_erased_and_on_record_without_its_name() {
     assert!(listed.contains("sha256:") && !listed.contains(device), "{listed}");
     assert!(ok(&data, &["erase", "--device", device, "--yes"]).contains("nothing is known of the device"));
 }
+
+#[test]
+fn the_bad_lines_of_a_file_go_with_the_device_that_the_file_was_said_to_be_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for (device, power) in [("villa", 1), ("mill", 2)] {
+        let file = folder.path().join(format!("{device}.csv"));
+        let lines = format!("timestamp,active_power\n2026-01-05T00:00:00Z,{power}\n2026-01-05T00:01:00Z,no villa\n");
+        std::fs::write(&file, lines).unwrap();
+        let file = file.display().to_string();
+        let columns = ["--columns", "active_power=active_power", "--device", device];
+        ok(&data, &[&["batch", "ingest", &file], columns.as_slice()].concat());
+    }
+    let told = ok(&data, &["erase", "--device", "villa", "--yes"]);
+    assert!(told.contains("erased 1 reading, 1 dead letter,"), "{told}");
+    let left = "SELECT CAST(key AS VARCHAR) AS key, CAST(raw AS VARCHAR) AS raw, reason FROM household.dead_letters ORDER BY reason";
+    let left = json(&data, &["lake", "sql", left]);
+    assert_eq!(left[0]["key"].as_str(), Some("mill"), "whatever its line says: {left}");
+    assert_eq!((left[1]["raw"].as_str(), left[1]["reason"].as_str()), (Some(""), Some("erased")));
+}

@@ -108,6 +108,13 @@ pub fn manifest_file(id: &ModelId) -> Path {
     Path::from_iter(["models", &safe_segment(id.as_str()), "manifest.json"])
 }
 
+/// The model that a manifest's path says, if it is one.
+#[must_use]
+pub fn id_of_manifest_file(path: &Path) -> Option<ModelId> {
+    let id = ModelId::from_stored(path.parts().nth(1)?.as_ref().to_owned());
+    (manifest_file(&id) == *path).then_some(id)
+}
+
 /// Letters, digits, `-` and an inner `.` stand for themselves, any other byte becomes `_` and two hex digits: no two
 /// ids share a segment, and no id leaves its folder on any store. An overlong id ends in its hash.
 fn safe_segment(id: &str) -> String {

@@ -1,47 +1,94 @@
-//! Whether a message that became no reading names a device all the same.
+//! Whether a message that became no reading is a device's, or names it.
 
+use std::fmt;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::{StreamProfile, decode::joined_key};
-use crate::position::DeviceId;
+use crate::{dead_letter::DeadLetter, position::DeviceId};
 
-/// Looks for a device in messages that no decoder understands. A name that is neither whole nor in the fields that make it
-/// (cut off, compressed, in another encoding) is not found.
+/// Looks for a device in dead letters. The fields that name a device decide, as far as the message can be read; where they
+/// cannot, its key does: a log is keyed by device, and the bad line of a file is kept under its device if that is known.
+/// A message without either is the device's if it has the name as a word. A name that is cut off, compressed or in
+/// another encoding is not found.
 #[derive(Debug, Clone)]
 pub struct Mention {
     device: String,
-    key_fields: Vec<String>,
+    /// The device's name as JSON writes it inside quotes.
+    escaped: String,
+    /// The names of each field that makes a device's name, its aliases included.
+    key_fields: Vec<Vec<String>>,
 }
 
 impl Mention {
     /// Looks for a device of a stream.
     #[must_use]
     pub fn of(profile: &StreamProfile, device: &DeviceId) -> Self {
-        Self { device: device.as_str().to_owned(), key_fields: profile.key_fields.clone() }
+        let names = |field: &String| {
+            let aliases = profile.aliases.iter().filter(|(_, name)| *name == field).map(|(alias, _)| alias);
+            std::iter::once(field).chain(aliases).cloned().collect()
+        };
+        let quoted = Value::from(device.as_str()).to_string();
+        Self {
+            device: device.as_str().to_owned(),
+            escaped: quoted[1..quoted.len() - 1].to_owned(),
+            key_fields: profile.key_fields.iter().map(names).collect(),
+        }
     }
 
-    /// Whether the message's key, its bytes, or what is said of it name the device: as a word, or as the fields that make
-    /// its name.
+    /// Whether the letter is the device's, or names it where it cannot be told whose it is.
     #[must_use]
-    pub fn is_in(&self, key: Option<&[u8]>, raw: &[u8], reason: &str) -> bool {
-        let name = self.device.as_bytes();
-        key.is_some_and(|key| holds_word(key, name))
-            || holds_word(raw, name)
-            || holds_word(reason.as_bytes(), name)
-            || serde_json::from_slice::<Value>(raw).is_ok_and(|message| self.is_named_by(&message))
+    pub fn is_in(&self, letter: &DeadLetter) -> bool {
+        let key = || letter.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()).filter(|key| !key.is_empty());
+        match self.named_by_fields(&letter.raw) {
+            Some(named) => named == self.device,
+            None => match key() {
+                Some(key) => key == self.device,
+                None => [&self.device, &self.escaped].iter().any(|name| holds_word(&letter.raw, name.as_bytes())),
+            },
+        }
     }
 
-    /// Fields that escape the name, or hold it in parts.
-    fn is_named_by(&self, message: &Value) -> bool {
-        let parts: Option<Vec<String>> =
-            self.key_fields.iter().map(|field| message.get(field).and_then(text_of)).collect();
-        parts.is_some_and(|parts| joined_key(parts.iter().map(String::as_str)) == self.device)
+    /// The device that a message names, which need not be JSON to its end; `None` unless each field is there, and once.
+    fn named_by_fields(&self, raw: &[u8]) -> Option<String> {
+        let mut parts = KeyParts { fields: &self.key_fields, found: vec![Vec::new(); self.key_fields.len()] };
+        // What was read before an error counts, so the error says nothing.
+        _ = serde_json::Deserializer::from_slice(raw).deserialize_map(&mut parts);
+        let parts =
+            parts.found.into_iter().map(|values| <[Option<String>; 1]>::try_from(values).ok().and_then(|[v]| v));
+        let parts: Vec<String> = parts.collect::<Option<_>>()?;
+        Some(joined_key(parts.iter().map(String::as_str)))
     }
 }
 
-fn text_of(value: &Value) -> Option<String> {
+/// The values of the fields that name a device, as they are come upon.
+struct KeyParts<'a> {
+    fields: &'a [Vec<String>],
+    found: Vec<Vec<Option<String>>>,
+}
+
+impl<'de> Visitor<'de> for &mut KeyParts<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            match self.fields.iter().position(|names| names.contains(&name)) {
+                Some(part) => self.found[part].push(text_of(map.next_value()?)),
+                None => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text_of(value: Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(text),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
@@ -61,36 +108,63 @@ fn holds_word(bytes: &[u8], name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use chrono::DateTime;
+
     use super::*;
-    use crate::{position::StreamName, stream::StreamRegistry};
+    use crate::{
+        lake::schema::ERASED_REASON,
+        position::{Offset, SourceId, SourcePosition, StreamName},
+        stream::StreamRegistry,
+    };
 
-    fn mention(stream: &str, device: &str) -> Mention {
-        let registry = StreamRegistry::built_in().unwrap();
-        let profile = registry.find(&StreamName::parse(stream).unwrap()).unwrap();
-        Mention::of(profile, &DeviceId::parse(device).unwrap())
+    fn household() -> StreamProfile {
+        StreamRegistry::built_in().unwrap().find(&StreamName::parse("household").unwrap()).unwrap().clone()
+    }
+
+    fn letter(key: Option<&str>, raw: &str) -> DeadLetter {
+        let source = SourceId::parse("log:1:energy").unwrap();
+        DeadLetter {
+            position: SourcePosition { source, partition: 0, offset: Offset::ZERO },
+            key: key.map(|key| Bytes::copy_from_slice(key.as_bytes())),
+            raw: Bytes::copy_from_slice(raw.as_bytes()),
+            reason: ERASED_REASON.to_owned(),
+            seen_at: DateTime::default(),
+        }
+    }
+
+    fn is_in(profile: &StreamProfile, device: &str, key: Option<&str>, raw: &str) -> bool {
+        Mention::of(profile, &DeviceId::parse(device).unwrap()).is_in(&letter(key, raw))
     }
 
     #[test]
-    fn a_device_is_found_as_a_word_of_key_bytes_or_reason() {
-        let meter = mention("household", "m-1");
-        assert!(meter.is_in(Some(b"m-1"), b"", ""));
-        assert!(meter.is_in(None, b"{\"meter_id\":\"m-1\",", ""));
-        assert!(meter.is_in(None, b"\xff\x00 m-1", "") || meter.is_in(None, b"m-1;2007", ""));
-        assert!(meter.is_in(None, b"", "the time of m-1 is missing"));
-        assert!(!meter.is_in(Some(b"m-10"), b"am-1 m-1-2 m-11", "m_1"));
-        assert!(!meter.is_in(None, b"", ""));
+    fn a_letters_fields_decide_and_else_its_key_and_else_a_word() {
+        let found = |device: &str, key, raw: &str| is_in(&household(), device, key, raw);
+        let field = &household().key_fields[0];
+        let of_7 = format!(r#"{{"{field}": "m-7", "status": "error", "voltage": NaN}}"#);
+        assert!(found("m-7", Some("error"), &of_7), "read as far as it goes");
+        assert!(!found("error", Some("error"), &of_7));
+        assert!(found("m-7", Some("m-7"), "error 5"));
+        assert!(!found("error", Some("m-7"), "error 5"));
+        assert!(found("error", None, "error 5"));
+        assert!(found("m-7", None, "m-7;2007") && found("m-7", None, "{\"id\":\"m-7\","));
+        assert!(!found("m-7", None, "am-7 m-7-2 m-77") && !found("m-7", None, ""));
+        let both = format!(r#"{{"{field}": "m-7", "{field}": "m-8"}}"#);
+        assert!(found("m-7", None, &both) && found("m-8", None, &both), "nobody knows whose it is");
     }
 
     #[test]
-    fn a_name_in_several_fields_or_escaped_is_found_as_well() {
-        let registry = StreamRegistry::built_in().unwrap();
-        let profile = registry.find(&StreamName::parse("household").unwrap()).unwrap();
-        let several = StreamProfile { key_fields: vec!["site".into(), "unit".into()], ..profile.clone() };
-        let boiler = Mention::of(&several, &DeviceId::parse("Lyon/7").unwrap());
-        assert!(boiler.is_in(None, br#"{"unit": 7, "site": "Lyon"}"#, ""));
-        assert!(!boiler.is_in(None, br#"{"unit": 8, "site": "Lyon"}"#, ""));
-        let escaped = Mention::of(profile, &DeviceId::parse("a\"b").unwrap());
-        let message = serde_json::json!({ profile.key_fields[0].as_str(): "a\"b" }).to_string();
-        assert!(escaped.is_in(None, message.as_bytes(), ""));
+    fn a_tombstone_is_nobodys() {
+        assert!(!is_in(&household(), ERASED_REASON, None, ""));
+    }
+
+    #[test]
+    fn a_name_in_several_fields_by_another_name_or_escaped_is_found_as_well() {
+        let mut profile = StreamProfile { key_fields: vec!["site".into(), "unit".into()], ..household() };
+        profile.aliases.insert("plant".to_owned(), "site".to_owned());
+        assert!(is_in(&profile, "Lyon/7", None, r#"{"unit": 7, "site": "Lyon"}"#));
+        assert!(is_in(&profile, "Lyon/7", None, r#"{"plant": "Lyon", "unit": 7, "x""#));
+        assert!(!is_in(&profile, "Lyon/7", None, r#"{"unit": 8, "site": "Lyon"}"#));
+        assert!(is_in(&household(), "a\"b", None, r#"{"id": "a\"b", "#));
     }
 }

@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::{Audit, ViewsError};
 use crate::position::{DeviceId, Offset, PartitionId, SourcePosition, StreamName};
@@ -21,9 +20,7 @@ pub struct DeviceErasure {
     /// applied more since did so with what it remembered of the device.
     pub partitions: Vec<(PartitionId, Offset)>,
     /// Rows of the lake that are tombstones now, for the record.
-    pub readings: u64,
-    /// Dead letters of the lake that are tombstones now, for the record.
-    pub letters: u64,
+    pub rows: ErasedRows,
     /// What the record says.
     pub audit: Audit,
 }
@@ -39,6 +36,15 @@ pub struct DeviceRows {
     pub forecasts: u64,
     /// Messages that wait to be sent.
     pub outbox: u64,
+}
+
+/// Rows of the lake that became tombstones.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ErasedRows {
+    /// Readings.
+    pub readings: u64,
+    /// Dead letters.
+    pub letters: u64,
 }
 
 /// How an erasure ended.
@@ -65,7 +71,7 @@ pub enum EraseOutcome {
 pub struct RecordedErasure {
     /// The stream.
     pub stream: StreamName,
-    /// SHA-256 of the device's name, in hex.
+    /// [`DeviceId::sha256`].
     pub device_sha256: String,
     /// Rows of the lake that became tombstones.
     pub readings: u64,
@@ -80,14 +86,6 @@ pub struct RecordedErasure {
     pub audit: Audit,
 }
 
-impl RecordedErasure {
-    /// The name under which a device is on record.
-    #[must_use]
-    pub fn name_of(device: &DeviceId) -> String {
-        hex::encode(Sha256::digest(device.as_str().as_bytes()))
-    }
-}
-
 /// What an erasure needs of the views.
 #[async_trait]
 pub trait ErasureViews: std::fmt::Debug + Send + Sync {
@@ -97,11 +95,18 @@ pub trait ErasureViews: std::fmt::Debug + Send + Sync {
     /// Takes a device out of all that speed, forecasts and notifications left, in one transaction that records it, unless
     /// a partition is elsewhere or has an owner that was seen within [`OWNER_GONE_AFTER`](super::OWNER_GONE_AFTER). An
     /// older owner is put out of office.
+    ///
+    /// What roll-ups staged of the device before the erasure was asked for goes as well. Whoever staged that is dead, or
+    /// is refused its publication, because it read the lake before the device left it. What was staged since may be of
+    /// readings that came since, and stays.
     async fn erase_device(&self, erasure: &DeviceErasure) -> Result<EraseOutcome, ViewsError>;
 
     /// Gives the space of what was deleted back, so that no copy of it is left in a file of ours. A database that others
     /// keep does so by its own rules.
     async fn overwrite_deleted(&self) -> Result<(), ViewsError>;
+
+    /// How many readings and dead letters of a device are on record as erased, all its erasures together.
+    async fn erased_on_record(&self, stream: &StreamName, device: &DeviceId) -> Result<ErasedRows, ViewsError>;
 
     /// The newest erasures of a stream, at most `limit`.
     async fn erasures(&self, stream: &StreamName, limit: u32) -> Result<Vec<RecordedErasure>, ViewsError>;

@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub use batch::{
     BatchViews, KEPT_BENCHMARKS, KEPT_JOB_RUNS, Publication, PublishOutcome, PublishedShape, ReplacedWindows, StageId,
 };
-pub use erasures::{DeviceErasure, DeviceRows, EraseOutcome, ErasureViews, RecordedErasure};
+pub use erasures::{DeviceErasure, DeviceRows, EraseOutcome, ErasedRows, ErasureViews, RecordedErasure};
 pub use error::ViewsError;
 pub use lease::Lease;
 pub use open::open;

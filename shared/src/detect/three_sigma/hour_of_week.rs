@@ -111,6 +111,12 @@ impl HourOfWeekModel {
         self.tables.len()
     }
 
+    /// Whether it knows this device.
+    #[must_use]
+    pub fn knows(&self, device: &DeviceId) -> bool {
+        self.tables.contains_key(device.as_str())
+    }
+
     /// The place of a measure in the tables.
     pub(super) fn place_of(&self, measure: &str) -> Option<usize> {
         self.measures.iter().position(|known| known == measure)

@@ -1,13 +1,20 @@
 //! What of a device stands beside the tables: detector states, and models that learned from it.
 
 use futures::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::{DeltaLake, objects::STATE_FORM};
 use crate::{
-    detect::fold::{FoldError, without_device},
-    lake::{LakeError, SavedState, paths::models_folder},
-    position::{DeviceId, PartitionId},
+    detect::{
+        fold::{FoldError, without_device},
+        three_sigma::HourOfWeekModel,
+    },
+    lake::{
+        LakeError, SavedState,
+        paths::{id_of_manifest_file, model_file, models_folder},
+    },
+    model::{ModelId, ModelKind},
+    position::{DeviceId, PartitionId, StreamName},
 };
 
 impl DeltaLake {
@@ -37,27 +44,31 @@ impl DeltaLake {
         Ok(changed)
     }
 
-    /// The models of all streams that hold a device's name, by their folder: a baseline of each device is one.
+    /// The models of a stream that learned from a device by its name, by their folder: of all kinds a baseline alone names
+    /// devices. One that this build cannot read counts if its bytes hold the name.
     ///
     /// # Errors
-    /// The store's.
-    pub async fn models_naming(&self, device: &DeviceId) -> Result<Vec<String>, LakeError> {
-        let name = device.as_str().as_bytes();
+    /// The store's, or [`LakeError::Corrupt`].
+    pub async fn models_naming(&self, stream: &StreamName, device: &DeviceId) -> Result<Vec<ModelId>, LakeError> {
         let mut found = Vec::new();
         let mut listing = self.store().objects().list(Some(&models_folder()));
         while let Some(meta) = listing.try_next().await? {
-            let Some(bytes) = self.get_if_there(&meta.location).await? else { continue };
-            if bytes.windows(name.len()).any(|window| window == name) {
-                found.extend(folder_of(&meta.location));
+            let Some(id) = id_of_manifest_file(&meta.location) else { continue };
+            let manifest = self.load_manifest(&id).await?;
+            if manifest.stream != *stream || manifest.kind != ModelKind::HourOfWeek {
+                continue;
+            }
+            let Some(bytes) = self.get_if_there(&model_file(&id)).await? else { continue };
+            let name = device.as_str().as_bytes();
+            let names = HourOfWeekModel::from_bytes(&bytes).map_or_else(
+                |_unreadable| bytes.windows(name.len()).any(|window| window == name),
+                |baselines| baselines.knows(device),
+            );
+            if names {
+                found.push(id);
             }
         }
         found.sort();
-        found.dedup();
         Ok(found)
     }
-}
-
-fn folder_of(location: &Path) -> Option<String> {
-    let parts: Vec<_> = location.parts().collect();
-    parts.get(parts.len().checked_sub(2)?).map(|folder| folder.as_ref().to_owned())
 }

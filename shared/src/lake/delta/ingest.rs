@@ -1,4 +1,4 @@
-//! Batch's side: data files that a job wrote, committed as the rows of one history file or in place of others.
+//! Batch's side: data files that a job wrote, committed as the rows of one history file.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,10 +7,10 @@ use serde_json::{Map, json};
 
 use super::{
     DeltaLake, LakeFile,
-    actions::{Add, LogLine, Remove},
+    actions::{Add, LogLine},
     append::{aside, encode_rows, table_lines},
     commit::Draft,
-    state::TableState,
+    rewrite::{holds_all, removal},
 };
 use crate::{
     dead_letter::DeadLetter,
@@ -53,7 +53,7 @@ pub struct WrittenFile {
     pub rows: u64,
     /// Its size.
     pub size_bytes: u64,
-    add: Add,
+    pub(super) add: Add,
 }
 
 impl WrittenFile {
@@ -181,49 +181,6 @@ impl DeltaLake {
         Ok(())
     }
 
-    /// Puts data files in the place of others in one commit: to mark rows as superseded (`changes_data`), or to merge
-    /// small files. It is a [`CommitOutcome::Conflict`] if one of `old` is no longer in the table.
-    ///
-    /// # Errors
-    /// [`LakeError::DraftGone`], and nothing is in; or the store's: it is then unknown whether the commit is in.
-    pub async fn replace_files(
-        &self,
-        profile: &StreamProfile,
-        table: LakeTable,
-        old: &[Arc<LakeFile>],
-        new: &[WrittenFile],
-        changes_data: bool,
-    ) -> Result<CommitOutcome, LakeError> {
-        self.check_drafted(profile, table, new).await?;
-        let now = self.now();
-        let columns = declared_schema(profile, table);
-        let compactions = format!("{}/compact", profile.name);
-        // Readers take a file's age for that of its rows.
-        let rows_written = old.iter().map(|file| file.modified_at.timestamp_millis()).max();
-        self.table(&profile.name, table)
-            .commit(now, |state| {
-                if !holds_all(state, old) {
-                    return Ok(None);
-                }
-                let mut lines = table_lines(state, &columns, now.timestamp_millis())?;
-                if !changes_data {
-                    let last = state.and_then(|state| state.txn(&compactions)).map_or(0, |txn| txn.value);
-                    lines.push(LogLine::of_txn(compactions.clone(), last + 1, now.timestamp_millis()));
-                }
-                lines.extend(old.iter().map(|file| removal(file, changes_data, now.timestamp_millis())));
-                lines.extend(new.iter().map(|file| {
-                    let mut add = Add { data_change: changes_data, ..file.add.clone() };
-                    if let Some(millis) = rows_written.filter(|_| !changes_data) {
-                        add.modification_time = millis;
-                    }
-                    LogLine { add: Some(add), ..LogLine::default() }
-                }));
-                let operation = if changes_data { "UPDATE" } else { "OPTIMIZE" };
-                Ok(Some(Draft { operation, facts: Map::new(), lines }))
-            })
-            .await
-    }
-
     /// Commits files under the `txn` of their history file.
     async fn commit_file(
         &self,
@@ -278,26 +235,7 @@ struct FileCommit<'a> {
     replaced: Replaced<'a>,
 }
 
-fn holds_all(state: Option<&TableState>, files: &[Arc<LakeFile>]) -> bool {
-    files.iter().all(|file| state.is_some_and(|state| state.file(&file.path).is_some()))
-}
-
 /// The app id that makes a file known, atomically with its rows.
 fn file_app_id(stream: &StreamName, sha256: &str) -> String {
     format!("{stream}/file/{sha256}")
-}
-
-fn removal(file: &LakeFile, data_change: bool, deletion_timestamp: i64) -> LogLine {
-    let bucket = file.bucket.map(|bucket| (BUCKET_COLUMN.to_owned(), Some(bucket.to_string())));
-    LogLine {
-        remove: Some(Remove {
-            path: file.logged_path.clone(),
-            deletion_timestamp: Some(deletion_timestamp),
-            data_change,
-            extended_file_metadata: Some(true),
-            partition_values: bucket.into_iter().collect(),
-            size: Some(file.size_bytes.cast_signed()),
-        }),
-        ..LogLine::default()
-    }
 }

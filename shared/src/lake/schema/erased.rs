@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use arrow::{
     array::{
-        Array, ArrayRef, BinaryBuilder, BooleanArray, RecordBatch, StringArray, StringBuilder,
-        TimestampMicrosecondArray, TimestampMicrosecondBuilder, new_null_array,
+        Array, ArrayRef, BinaryArray, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
     },
     datatypes::{Field, SchemaRef},
 };
@@ -46,60 +45,42 @@ pub fn tombstones_of_readings(batch: &RecordBatch, bucket: NaiveDate) -> Result<
     of_columns(&schema, columns.collect::<Result<_, _>>()?)
 }
 
-/// Dead letters with those in their tombstones' place that `names` finds by key, bytes and reason; tells how many.
+/// Dead letters with tombstones in the place of those that `found` says, row by row.
 ///
 /// # Errors
 /// [`LakeError::Corrupt`] if the batch is not one of dead letters.
-pub fn erase_dead_letters(
+pub fn tombstones_of_dead_letters(
     batch: &RecordBatch,
     bucket: NaiveDate,
-    names: impl Fn(Option<&[u8]>, &[u8], &str) -> bool,
-) -> Result<(RecordBatch, u64), LakeError> {
+    found: &[bool],
+) -> Result<RecordBatch, LakeError> {
     let (keys, raws) = (columns::binaries(batch, "key")?, columns::binaries(batch, "raw")?);
     let (reasons, seen) = (columns::strings(batch, "reason")?, columns::instants(batch, "seen_at")?);
-    let found: Vec<bool> = (0..batch.num_rows())
-        .map(|row| names(keys.is_valid(row).then(|| keys.value(row)), raws.value(row), reasons.value(row)))
-        .collect();
-    let erased = found.iter().filter(|found| **found).count() as u64;
-    if erased == 0 {
-        return Ok((batch.clone(), 0));
-    }
+    let gone = |row: usize| found.get(row).copied().unwrap_or_default();
+    let rows = 0..batch.num_rows();
     let schema = batch.schema();
     let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| -> ArrayRef {
         match field.name().as_str() {
             "key" => {
-                let mut kept = BinaryBuilder::new();
-                found.iter().enumerate().for_each(|(row, gone)| {
-                    kept.append_option((!gone && keys.is_valid(row)).then(|| keys.value(row)));
-                });
-                Arc::new(kept.finish())
+                let kept = rows.clone().map(|row| (!gone(row) && keys.is_valid(row)).then(|| keys.value(row)));
+                Arc::new(BinaryArray::from_iter(kept))
             }
             "raw" => {
-                let mut kept = BinaryBuilder::new();
-                found.iter().enumerate().for_each(|(row, gone)| {
-                    kept.append_value(if *gone { b"" } else { raws.value(row) });
-                });
-                Arc::new(kept.finish())
+                let kept = rows.clone().map(|row| if gone(row) { b"" } else { raws.value(row) });
+                Arc::new(BinaryArray::from_iter_values(kept))
             }
             "reason" => {
-                let mut kept = StringBuilder::new();
-                found.iter().enumerate().for_each(|(row, gone)| {
-                    kept.append_value(if *gone { ERASED_REASON } else { reasons.value(row) });
-                });
-                Arc::new(kept.finish())
+                let kept = rows.clone().map(|row| if gone(row) { ERASED_REASON } else { reasons.value(row) });
+                Arc::new(StringArray::from_iter_values(kept))
             }
             "seen_at" => {
-                let mut kept = TimestampMicrosecondBuilder::new().with_data_type(instant_type());
-                found.iter().enumerate().for_each(|(row, gone)| {
-                    kept.append_value(if *gone { start_micros(bucket) } else { seen.value(row) });
-                });
-                Arc::new(kept.finish())
+                let kept = rows.clone().map(|row| if gone(row) { start_micros(bucket) } else { seen.value(row) });
+                Arc::new(TimestampMicrosecondArray::from_iter_values(kept).with_data_type(instant_type()))
             }
             _ => Arc::clone(column),
         }
     });
-    let columns = columns.collect();
-    Ok((of_columns(&schema, columns)?, erased))
+    of_columns(&schema, columns.collect())
 }
 
 fn nothing(field: &Field, rows: usize) -> Result<ArrayRef, LakeError> {

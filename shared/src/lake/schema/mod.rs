@@ -18,7 +18,7 @@ use arrow::{
 
 pub use bucket::{bucket_of, split_by_bucket};
 pub use dead_letters::{dead_letters_from_batch, dead_letters_to_batch};
-pub use erased::{ERASED_DEVICE, ERASED_REASON, erase_dead_letters, tombstones_of_readings};
+pub use erased::{ERASED_DEVICE, ERASED_REASON, tombstones_of_dead_letters, tombstones_of_readings};
 pub use gathered::{Place, PlacedRun, gathered_to_batch};
 pub use readings::{readings_from_batch, readings_to_batch};
 

@@ -5,10 +5,11 @@ use async_trait::async_trait;
 use super::{
     Bulk, Database, Row, Session, SqlViews, Statement, Value, partitions,
     positions::{live_owner, put_out_of_office},
+    publication,
 };
 use crate::{
     position::{DeviceId, Offset, PartitionId, SourcePosition, StreamName},
-    views::{Audit, DeviceErasure, DeviceRows, EraseOutcome, ErasureViews, RecordedErasure, ViewsError},
+    views::{Audit, DeviceErasure, DeviceRows, EraseOutcome, ErasedRows, ErasureViews, RecordedErasure, ViewsError},
 };
 
 #[async_trait]
@@ -46,6 +47,7 @@ impl<D: Database> ErasureViews for SqlViews<D> {
         }
         let rows = delete_rows(tx, &erasure.stream, &erasure.device).await?;
         delete_letters(tx, &erasure.stream, &erasure.dead_letters).await?;
+        publication::drop_staged_of(tx, &erasure.stream, &erasure.device, erasure.audit.at).await?;
         record(tx, erasure, rows).await?;
         session.commit().await?;
         Ok(EraseOutcome::Erased(rows))
@@ -53,6 +55,17 @@ impl<D: Database> ErasureViews for SqlViews<D> {
 
     async fn overwrite_deleted(&self) -> Result<(), ViewsError> {
         self.database.overwrite_deleted().await
+    }
+
+    async fn erased_on_record(&self, stream: &StreamName, device: &DeviceId) -> Result<ErasedRows, ViewsError> {
+        let sums = Statement::new(
+            "SELECT CAST(COALESCE(SUM(readings), 0) AS BIGINT) AS readings,
+                 CAST(COALESCE(SUM(dead_letters), 0) AS BIGINT) AS letters
+             FROM erasures WHERE stream = $1 AND device_sha256 = $2",
+        );
+        let row = self.database.fetch_optional(sums.bind(stream.as_str()).bind(device.sha256())).await?;
+        let Some(row) = row else { return Ok(ErasedRows::default()) };
+        Ok(ErasedRows { readings: row.count("readings")?, letters: row.count("letters")? })
     }
 
     async fn erasures(&self, stream: &StreamName, limit: u32) -> Result<Vec<RecordedErasure>, ViewsError> {
@@ -129,9 +142,9 @@ async fn record(session: &mut dyn Session, erasure: &DeviceErasure, rows: Device
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(erasure.stream.as_str())
-    .bind(RecordedErasure::name_of(&erasure.device))
-    .bind(erasure.readings)
-    .bind(erasure.letters)
+    .bind(erasure.device.sha256())
+    .bind(erasure.rows.readings)
+    .bind(erasure.rows.letters)
     .bind(rows.anomalies)
     .bind(rows.forecasts)
     .bind(*at)

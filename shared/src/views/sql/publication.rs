@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{Bulk, Session, Statement, Value, devices, partitions, rollups};
 use crate::{
     checkpoint::{Boundary, SourcePartition},
-    position::{Offset, PartitionId, StreamName},
+    position::{DeviceId, Offset, PartitionId, StreamName},
     rollup::RollupRow,
     views::{BoundaryInfo, Publication, ReplacedWindows, StageId, ViewsError},
 };
@@ -201,6 +201,18 @@ pub async fn drop_stage(session: &mut dyn Session, stage: StageId) -> Result<(),
 /// Clears what was staged before `before`: its job is gone.
 pub async fn drop_stages_before(session: &mut dyn Session, before: DateTime<Utc>) -> Result<u64, ViewsError> {
     session.execute(Statement::new("DELETE FROM rollup_stage WHERE staged_at < $1").bind(before)).await
+}
+
+/// Clears what was staged of a device before `before`.
+pub async fn drop_staged_of(
+    session: &mut dyn Session,
+    stream: &StreamName,
+    device: &DeviceId,
+    before: DateTime<Utc>,
+) -> Result<(), ViewsError> {
+    let statement = Statement::new("DELETE FROM rollup_stage WHERE stream = $1 AND device_id = $2 AND staged_at < $3");
+    session.execute(statement.bind(stream.as_str()).bind(device.as_str()).bind(before)).await?;
+    Ok(())
 }
 
 async fn is_cut(

@@ -7,7 +7,7 @@ use kilowatch_shared::{
     clock::FixedClock,
     lake::{
         AsOf, LakeError, LakeTable, SegmentLake,
-        delta::{CommitAuthor, DeltaLake, FileIngest},
+        delta::{CommitAuthor, DeltaLake, FileIngest, Rewrite},
         store::LakeStore,
     },
 };
@@ -80,7 +80,7 @@ async fn what_was_cleaned_up_below_a_checkpoint_is_out_of_reach() {
 async fn a_version_whose_files_were_deleted_is_forgotten_and_not_half_read() {
     let (store, lake) = three_versions().await;
     let old = lake.open_table(&profile().name, LakeTable::Readings, Some(1)).await.unwrap();
-    lake.replace_files(&profile(), LakeTable::Readings, &old.files, &[], true).await.unwrap();
+    lake.replace_files(&profile(), LakeTable::Readings, &old.files, &[], Rewrite::Marked).await.unwrap();
     assert_eq!(rows_as_of(&lake, AsOf::Version(1)).await.unwrap(), 9);
     store.objects().delete(&old.location(&old.files[0])).await.unwrap();
     let error = rows_as_of(&lake, AsOf::Version(1)).await.unwrap_err();
@@ -97,7 +97,7 @@ async fn every_version_says_what_it_did_and_who_did_it() {
     let base = lake.snapshot(&stream, LakeTable::Readings).await.unwrap();
     lake.append_file(&profile(), &base, &file, &[]).await.unwrap();
     let old = lake.open_table(&stream, LakeTable::Readings, Some(0)).await.unwrap();
-    lake.replace_files(&profile(), LakeTable::Readings, &old.files, &[], true).await.unwrap();
+    lake.replace_files(&profile(), LakeTable::Readings, &old.files, &[], Rewrite::Marked).await.unwrap();
     let foreign = Path::from(format!("meters/readings/_delta_log/{:020}.json", 5));
     let line = r#"{"commitInfo":{"timestamp":1,"operation":"WRITE","engineInfo":"other 1.0"}}"#;
     store.objects().put(&foreign, line.into()).await.unwrap();

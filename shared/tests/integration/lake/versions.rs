@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use kilowatch_shared::{
-    lake::{CommitOutcome, LakeError, LakeTable, SegmentLake, files::encode_file, schema, store::LakeStore},
+    lake::{
+        CommitOutcome, LakeError, LakeTable, SegmentLake, delta::Rewrite, files::encode_file, schema, store::LakeStore,
+    },
     position::Offset,
 };
 
@@ -54,11 +56,11 @@ async fn changes_between_versions_are_the_rows_that_came_and_went() {
         encode_file(&columns, "2007-01-01".parse().unwrap(), &[batch]).unwrap()
     };
     let merged = lake.put_file(&profile(), LakeTable::Readings, rows_of(0, 9)).await.unwrap();
-    let replace = async |new: &[_], changes_data| {
-        lake.replace_files(&profile(), LakeTable::Readings, &table.files, new, changes_data).await.unwrap()
+    let replace = async |new: &[_], rewrite| {
+        lake.replace_files(&profile(), LakeTable::Readings, &table.files, new, rewrite).await.unwrap()
     };
-    assert_eq!(replace(std::slice::from_ref(&merged), false).await, CommitOutcome::Committed(3));
-    assert_eq!(replace(&[merged], false).await, CommitOutcome::Conflict);
+    assert_eq!(replace(std::slice::from_ref(&merged), Rewrite::Merged).await, CommitOutcome::Committed(3));
+    assert_eq!(replace(&[merged], Rewrite::Merged).await, CommitOutcome::Conflict);
     assert_eq!(lake.read_readings(&profile(), &partition(0), span(0, 99)).await.unwrap().len(), 12);
     assert_eq!(rows(changes(2, 3).await.unwrap()), 0);
     assert_eq!(rows(changes(1, 3).await.unwrap()), 3);
@@ -70,7 +72,7 @@ async fn changes_between_versions_are_the_rows_that_came_and_went() {
     let newest = lake.open_table(&stream, LakeTable::Readings, None).await.unwrap();
     let old: Vec<_> = newest.files.iter().filter(|file| file.stats.rows == Some(3)).map(Arc::clone).collect();
     let fewer = lake.put_file(&profile(), LakeTable::Readings, rows_of(9, 11)).await.unwrap();
-    lake.replace_files(&profile(), LakeTable::Readings, &old, &[fewer], true).await.unwrap();
+    lake.replace_files(&profile(), LakeTable::Readings, &old, &[fewer], Rewrite::Marked).await.unwrap();
     let changed = changes(3, 4).await.unwrap();
     assert_eq!(changed.removed.len(), 1);
     assert_eq!(changed.removed[0].bucket, Some("2007-01-01".parse().unwrap()));

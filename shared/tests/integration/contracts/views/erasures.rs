@@ -8,11 +8,14 @@ use kilowatch_shared::{
     outbox::OutboxEntry,
     position::{Offset, PartitionId},
     views::{
-        AnomalyFilter, Audit, DeadLetterFilter, DeviceErasure, DeviceRows, Effects, EraseOutcome, RecordedErasure,
+        AnomalyFilter, Audit, DeadLetterFilter, DeviceErasure, DeviceRows, Effects, EraseOutcome, ErasedRows,
+        Publication, PublishOutcome, PublishedShape, RecordedErasure, ReplacedWindows,
     },
 };
 
-use super::subject::{MEASURE, Member, Subject, anomaly, dead_letter, device, hour, household, partition, value};
+use super::subject::{
+    MEASURE, Member, Subject, anomaly, boundary, dead_letter, device, hour, household, partition, value,
+};
 
 /// An erasure of `m` so many seconds after the members were seen.
 fn erasure(subject: &Subject, seconds: i64, partitions: &[(PartitionId, u64)]) -> DeviceErasure {
@@ -21,8 +24,7 @@ fn erasure(subject: &Subject, seconds: i64, partitions: &[(PartitionId, u64)]) -
         device: device("m"),
         dead_letters: vec![dead_letter(2, "").position],
         partitions: partitions.iter().map(|(partition, at)| (partition.clone(), Offset::new(*at))).collect(),
-        readings: 7,
-        letters: 1,
+        rows: ErasedRows { readings: 7, letters: 1 },
         audit: Audit {
             at: subject.now + TimeDelta::seconds(seconds),
             by: "ada@ops".to_owned(),
@@ -104,6 +106,29 @@ pub async fn an_erased_device_leaves_every_table_and_others_stay(subject: &Subje
     assert_eq!(again, EraseOutcome::Erased(DeviceRows::default()), "what is gone is no error");
 }
 
+pub async fn what_was_staged_of_a_device_before_it_was_to_go_goes_as_well(subject: &Subject) {
+    let stage = subject.stage(&household(), &[value("m", 0, 1.0), value("other", 0, 2.0)]).await;
+    // Staged when it was asked for, and so perhaps of readings that came since.
+    subject.views.erase_device(&erasure(subject, 0, &[])).await.unwrap();
+    let publish = async |stage, version| {
+        let publication = Publication {
+            stream: household(),
+            expected: subject.views.boundary(&household()).await.unwrap(),
+            next: boundary(version, &[]),
+            stage,
+            replaces: ReplacedWindows::All,
+            shape: PublishedShape::default(),
+        };
+        assert_eq!(subject.views.publish(&publication).await.unwrap(), PublishOutcome::Published);
+        let published = subject.views.published_rollups(&household(), None, 10).await.unwrap();
+        published.into_iter().map(|row| row.key.device).collect::<Vec<_>>()
+    };
+    assert_eq!(publish(stage, 1).await, [device("m"), device("other")]);
+    let stage = subject.stage(&household(), &[value("m", 0, 1.0), value("other", 0, 2.0)]).await;
+    subject.views.erase_device(&erasure(subject, 1, &[])).await.unwrap();
+    assert_eq!(publish(stage, 2).await, [device("other")]);
+}
+
 pub async fn an_erasure_is_on_record_without_the_devices_name(subject: &Subject) {
     for seconds in [1, 2] {
         subject.views.erase_device(&erasure(subject, seconds, &[])).await.unwrap();
@@ -111,7 +136,7 @@ pub async fn an_erasure_is_on_record_without_the_devices_name(subject: &Subject)
     let recorded = subject.views.erasures(&household(), 1).await.unwrap();
     let expected = RecordedErasure {
         stream: household(),
-        device_sha256: RecordedErasure::name_of(&device("m")),
+        device_sha256: device("m").sha256(),
         readings: 7,
         dead_letters: 1,
         anomalies: 0,
@@ -120,6 +145,10 @@ pub async fn an_erasure_is_on_record_without_the_devices_name(subject: &Subject)
     };
     assert_eq!(recorded, [expected], "the newest one");
     assert_eq!(recorded[0].device_sha256.len(), 64);
+    let both = subject.views.erased_on_record(&household(), &device("m")).await.unwrap();
+    assert_eq!(both, ErasedRows { readings: 14, letters: 2 });
+    let other = subject.views.erased_on_record(&household(), &device("other")).await.unwrap();
+    assert_eq!(other, ErasedRows::default());
 }
 
 pub async fn nothing_is_erased_while_somebody_may_remember_the_device(subject: &Subject) {

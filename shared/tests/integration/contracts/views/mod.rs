@@ -139,6 +139,7 @@ macro_rules! contract_of {
             positions::an_adopted_topic_keeps_its_highest_generation,
             positions::changes_are_listed_newest_first,
             erasures::an_erased_device_leaves_every_table_and_others_stay,
+            erasures::what_was_staged_of_a_device_before_it_was_to_go_goes_as_well,
             erasures::an_erasure_is_on_record_without_the_devices_name,
             erasures::nothing_is_erased_while_somebody_may_remember_the_device,
         })+
