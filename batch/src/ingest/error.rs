@@ -80,9 +80,9 @@ pub enum IngestError {
     },
     /// A file that the lake knows, and that was read in another way when it came.
     #[error(
-        "{}: the lake has line {line} of this very file with another device, time or values, so the file was ingested with \
-         other options (--columns, --utc-offset, ..) or another profile; to replace those rows, pack it with gzip first, \
-         which makes it another file",
+        "{}: the lake has line {line} of this very file with another device, time or values, or as a bad line where it \
+         is none now, or the reverse, so the file was ingested with other options (--columns, --utc-offset, ..) or another \
+         profile; to replace those rows, pack it with gzip first, which makes it another file",
         path.display()
     )]
     ReadOtherwise {

@@ -1,14 +1,17 @@
 //! Rows of a file that count in the place of rows which contradict them (`--on-conflict replace`).
 
+use std::collections::HashSet;
+
 use arrow::{
-    array::{AsArray, RecordBatch},
+    array::{AsArray, Int64Array, RecordBatch},
     compute::cast,
     datatypes::{DataType, Int64Type},
 };
+use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use kilowatch_shared::{
     lake::{
-        LakeError,
+        LakeError, LakeTable,
         delta::TableFiles,
         schema::ERASED_DEVICE,
         session::{SessionLimits, SessionTable, lake_session, stream_error},
@@ -39,6 +42,8 @@ pub(crate) struct Replacing {
     keys: KeySet,
     /// The rows of this very file that the lake has already, by number, with what they say.
     own: KeySet,
+    /// The numbers of its lines that are dead letters.
+    bad: HashSet<i64>,
 }
 
 impl Replacing {
@@ -53,23 +58,24 @@ impl Replacing {
     ) -> Result<Self, BatchError> {
         let mut replacing = Self::default();
         let Some(table) = table else { return Ok(replacing) };
-        let holders = table.only(|file| file.stats.may_hold_source(source));
-        let holders = holders.with_columns_of(profile);
-        let readings = SessionTable { name: "readings", files: &holders };
-        let limits = SessionLimits { target_partitions: 1, ..SessionLimits::default() };
-        let session = lake_session(deps.lake.store(), &[readings], &limits)?;
-        let query = sql::for_profile(include_str!("own_rows.sql"), profile, 0).replace("{source}", source.as_str());
-        let mut batches = session.stream(&query).await?;
-        while let Some(batch) = batches.try_next().await.map_err(|error| stream_error(&error))? {
-            let offsets = batch.column_by_name("source_offset").map(|column| cast(column, &DataType::Int64));
-            let offsets = offsets
-                .and_then(Result::ok)
-                .ok_or_else(|| LakeError::Corrupt { reason: "readings without offsets".to_owned() })?;
-            let offsets = offsets.as_primitive::<Int64Type>();
+        let query = sql::for_profile(include_str!("own_rows.sql"), profile, 0);
+        let mut rows = rows_of_file(deps, ("readings", &table.with_columns_of(profile)), &query, source).await?;
+        while let Some(batch) = rows.try_next().await.map_err(|error| stream_error(&error))? {
+            let offsets = offsets_of(&batch)?;
             refuse_erased(&batch, source)?;
             each_row(&batch, profile, numbers, |row, device, time, print| {
                 replacing.own.insert(OF_FILE, offsets.value(row), row_print(device, time, print));
             })?;
+        }
+        let letters = match deps.lake.open_table(&profile.name, LakeTable::DeadLetters, None).await {
+            Ok(letters) => letters,
+            Err(LakeError::NoSuchTable { .. }) => return Ok(replacing),
+            Err(error) => return Err(error.into()),
+        };
+        let query = include_str!("own_dead_letters.sql");
+        let mut rows = rows_of_file(deps, ("dead_letters", &letters), query, source).await?;
+        while let Some(batch) = rows.try_next().await.map_err(|error| stream_error(&error))? {
+            replacing.bad.extend(offsets_of(&batch)?.values());
         }
         Ok(replacing)
     }
@@ -82,6 +88,7 @@ impl Replacing {
         repeats: &mut [Repeat],
         numbers: &mut DeviceNumbers,
     ) -> Result<(), IngestError> {
+        self.check_lines(file, rows)?;
         self.check_new_rows(file, rows, repeats)?;
         for repeat in repeats.iter_mut().filter(|repeat| !repeat.identical && !repeat.within_file) {
             let (number, time) = (rows.numbers[repeat.index], rows.times[repeat.index]);
@@ -97,6 +104,14 @@ impl Replacing {
         Ok(())
     }
 
+    /// A line that is a row now and a dead letter of the lake, or the other way round, was read otherwise before.
+    fn check_lines(&self, file: &InputFile, rows: &ParsedRows) -> Result<(), IngestError> {
+        let good = rows.numbers.iter().copied().find(|number| self.bad.contains(number));
+        let mut bad = rows.bad.iter().map(|row| row.number.cast_signed());
+        let other = good.or_else(|| bad.find(|number| self.own.find(OF_FILE, *number).is_some()));
+        other.map_or(Ok(()), |number| Err(read_otherwise(file, number)))
+    }
+
     /// A row that the lake has under this number, and does not find by its device and time, was read otherwise before.
     fn check_new_rows(&self, file: &InputFile, rows: &ParsedRows, repeats: &[Repeat]) -> Result<(), IngestError> {
         if self.own.len() == 0 {
@@ -110,8 +125,8 @@ impl Replacing {
     }
 
     /// Keys in memory.
-    pub(crate) const fn len(&self) -> usize {
-        self.keys.len() + self.own.len()
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len() + self.own.len() + self.bad.len()
     }
 
     /// Marks the lake's rows in copies of their data files, which no commit names yet.
@@ -138,6 +153,26 @@ impl Replacing {
         };
         remark(deps, profile, files, mark).await
     }
+}
+
+/// What a query gives of the rows of one file.
+async fn rows_of_file(
+    deps: &BatchDeps,
+    (name, table): (&str, &TableFiles),
+    query: &str,
+    source: &SourceId,
+) -> Result<SendableRecordBatchStream, BatchError> {
+    let holders = table.only(|file| file.stats.may_hold_source(source));
+    let limits = SessionLimits { target_partitions: 1, ..SessionLimits::default() };
+    let session = lake_session(deps.lake.store(), &[SessionTable { name, files: &holders }], &limits)?;
+    Ok(session.stream(&query.replace("{source}", source.as_str())).await?)
+}
+
+fn offsets_of(batch: &RecordBatch) -> Result<Int64Array, BatchError> {
+    let offsets = batch.column_by_name("source_offset").map(|column| cast(column, &DataType::Int64));
+    let offsets = offsets.and_then(Result::ok);
+    let offsets = offsets.ok_or_else(|| LakeError::Corrupt { reason: "rows without offsets".to_owned() })?;
+    Ok(offsets.as_primitive::<Int64Type>().clone())
 }
 
 fn read_otherwise(file: &InputFile, number: i64) -> IngestError {

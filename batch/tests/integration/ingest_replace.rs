@@ -3,7 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use kilowatch_batch::{
-    ingest::{Cell, FileOutcome, IngestReport, IngestRequest, NoProgress, OnConflict},
+    ingest::{Cell, ColumnChoice, FileOutcome, IngestReport, IngestRequest, NoProgress, OnConflict},
     jobs::{
         compact::{CompactRequest, compact},
         explain::explain,
@@ -183,6 +183,23 @@ async fn a_known_file_that_is_read_in_another_way_is_refused_and_nothing_changes
         "{error}"
     );
     assert_eq!((room.version().await, room.stored_data_files().await.len()), (version, 1));
+}
+
+#[tokio::test]
+async fn a_line_of_a_known_file_stays_the_row_or_the_dead_letter_that_it_was() {
+    let csv = b"timestamp,P,Q\n2007-01-01T00:00:00Z,1,bad\n2007-01-01T00:01:00Z,bad,2\n2007-01-01T00:02:00Z,3,3\n";
+    for (first, then) in [("P", "Q"), ("Q", "P")] {
+        let room = Room::new().await;
+        let asked = |column| {
+            let columns = ColumnChoice::parse_list(&format!("active_power={column}")).unwrap();
+            IngestRequest { columns, ..replacing(&room, "a.csv", csv) }
+        };
+        assert_eq!(room.ingest(&asked(first)).await.unwrap().bad_lines, 1);
+        let version = room.version().await;
+        let error = room.ingest(&asked(then)).await.unwrap_err().to_string();
+        assert!(error.contains("a.csv: the lake has line "), "{error}");
+        assert_eq!((room.version().await, room.dead_letters().await.len()), (version, 1));
+    }
 }
 
 #[tokio::test]
