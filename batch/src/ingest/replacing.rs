@@ -67,11 +67,8 @@ impl Replacing {
                 replacing.own.insert(OF_FILE, offsets.value(row), row_print(device, time, print));
             })?;
         }
-        let letters = match deps.lake.open_table(&profile.name, LakeTable::DeadLetters, None).await {
-            Ok(letters) => letters,
-            Err(LakeError::NoSuchTable { .. }) => return Ok(replacing),
-            Err(error) => return Err(error.into()),
-        };
+        let letters = deps.lake.newest_table(&profile.name, LakeTable::DeadLetters).await?;
+        let Some(letters) = letters else { return Ok(replacing) };
         let query = include_str!("own_dead_letters.sql");
         let mut rows = rows_of_file(deps, ("dead_letters", &letters), query, source).await?;
         while let Some(batch) = rows.try_next().await.map_err(|error| stream_error(&error))? {

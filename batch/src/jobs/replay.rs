@@ -10,7 +10,7 @@ use kilowatch_shared::{
     dead_letter::DeadLetter,
     job::JobStatus,
     lake::{
-        CommitOutcome, LakeError, LakeTable,
+        CommitOutcome, LakeTable,
         delta::{TableFiles, replayed_position},
     },
     position::SourcePosition,
@@ -121,11 +121,7 @@ pub async fn replay(
 
 async fn run(deps: &BatchDeps, profile: &StreamProfile, letters: &[DeadLetter]) -> Result<ReplayReport, BatchError> {
     for _ in 0..MAX_TRIES {
-        let table = match deps.lake.open_table(&profile.name, LakeTable::Readings, None).await {
-            Ok(table) => Some(table),
-            Err(LakeError::NoSuchTable { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
+        let table = deps.lake.newest_table(&profile.name, LakeTable::Readings).await?;
         let base = table.as_ref().map(TableFiles::snapshot).unwrap_or_default();
         let mut report = ReplayReport { letters: letters.len() as u64, ..ReplayReport::default() };
         let (accepted, decoded) = decode(deps, profile, letters, &mut report).await?;

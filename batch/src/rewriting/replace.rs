@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kilowatch_shared::{
     lake::{
-        CommitOutcome, LakeError, LakeTable,
+        CommitOutcome, LakeTable,
         delta::{LakeFile, Rewrite, TableFiles, WrittenFile},
     },
     stream::StreamProfile,
@@ -28,11 +28,7 @@ pub(crate) struct Rewriting<'a> {
 impl Rewriting<'_> {
     /// The table as it is now; `None` if there is none.
     pub(crate) async fn newest(&self) -> Result<Option<TableFiles>, BatchError> {
-        match self.deps.lake.open_table(&self.profile.name, self.kind, None).await {
-            Ok(table) => Ok(Some(table)),
-            Err(LakeError::NoSuchTable { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        Ok(self.deps.lake.newest_table(&self.profile.name, self.kind).await?)
     }
 
     /// Commits that `new` stand in the place of `old`; false, and nothing of them stays, if one of the old files was

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Instant};
 use kilowatch_shared::{
     job::JobStatus,
     lake::{
-        CommitOutcome, LakeError, LakeSnapshot, LakeTable,
+        CommitOutcome, LakeSnapshot, LakeTable,
         delta::{FileIngest, Replaced, TableFiles},
     },
     position::SourceId,
@@ -94,8 +94,11 @@ async fn run(
 
     let replaces = request.on_conflict == OnConflict::Replace;
     for _ in 0..MAX_TRIES {
-        let base =
-            if replaces { settled_readings(deps, profile).await? } else { newest_readings(deps, profile).await? };
+        let base = if replaces {
+            settled_readings(deps, profile).await?
+        } else {
+            deps.lake.newest_table(&profile.name, LakeTable::Readings).await?
+        };
         let known = deps.lake.known_file(&profile.name, &sha256).await?;
         if known && !replaces && request.stats.is_none() {
             return Ok(already_ingested(request, sha256, base.as_ref(), began));
@@ -184,14 +187,6 @@ async fn read(
 async fn settled_readings(deps: &BatchDeps, profile: &StreamProfile) -> Result<Option<TableFiles>, BatchError> {
     let seen = deps.views.boundary(&profile.name).await?.lake_version;
     Ok(settle_superseded(deps, profile, seen).await?.table)
-}
-
-async fn newest_readings(deps: &BatchDeps, profile: &StreamProfile) -> Result<Option<TableFiles>, BatchError> {
-    match deps.lake.open_table(&profile.name, LakeTable::Readings, None).await {
-        Ok(table) => Ok(Some(table)),
-        Err(LakeError::NoSuchTable { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn empty_table() -> LakeSnapshot {

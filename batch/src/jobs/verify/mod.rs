@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use kilowatch_shared::{
     job::JobStatus,
-    lake::{LakeError, LakeTable, delta::TableFiles},
+    lake::{LakeTable, delta::TableFiles},
     stream::StreamProfile,
     verification::Verification,
     wording::counted,
@@ -168,11 +168,7 @@ async fn run(deps: &BatchDeps, profile: &StreamProfile, request: &VerifyRequest)
 }
 
 async fn opened(deps: &BatchDeps, profile: &StreamProfile, table: LakeTable) -> Result<Option<TableFiles>, BatchError> {
-    match deps.lake.open_table(&profile.name, table, None).await {
-        Ok(table) => Ok(Some(table)),
-        Err(LakeError::NoSuchTable { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    Ok(deps.lake.newest_table(&profile.name, table).await?)
 }
 
 #[cfg(test)]

@@ -89,6 +89,18 @@ impl TableFiles {
 }
 
 impl DeltaLake {
+    /// A table at its newest version; `None` if there is none.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn newest_table(&self, stream: &StreamName, table: LakeTable) -> Result<Option<TableFiles>, LakeError> {
+        match self.open_table(stream, table, None).await {
+            Ok(table) => Ok(Some(table)),
+            Err(LakeError::NoSuchTable { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// A table at a version, or at its newest one.
     ///
     /// # Errors
