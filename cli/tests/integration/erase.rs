@@ -1,10 +1,16 @@
 //! `kilowatch erase`: what there is of a device is shown first, and then it is gone.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 
-use crate::process::run;
+use crate::{
+    process::{kilowatch, run, timed},
+    rounds::rounds,
+};
 
 fn ok(data: &Path, args: &[&str]) -> String {
     let output = run(data, args);
@@ -65,4 +71,39 @@ fn the_bad_lines_of_a_file_go_with_the_device_that_the_file_was_said_to_be_of() 
     let left = json(&data, &["lake", "sql", left]);
     assert_eq!(left[0]["key"].as_str(), Some("mill"), "whatever its line says: {left}");
     assert_eq!((left[1]["raw"].as_str(), left[1]["reason"].as_str()), (Some(""), Some("erased")));
+}
+
+#[tokio::test]
+async fn an_erasure_that_is_killed_at_any_moment_is_ended_by_the_next_one_and_each_row_is_on_record_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = folder.path().join("first");
+    let header = "timestamp,active_power\n";
+    let lines: String = (10..60).map(|minute| format!("2026-01-05T00:{minute}:00Z,1\n")).collect();
+    std::fs::write(folder.path().join("a.csv"), format!("{header}{lines}not a line\n")).unwrap();
+    let columns = ["--columns", "active_power=active_power", "--device", "villa"];
+    ok(&first, &[&["batch", "ingest", "a.csv"], columns.as_slice()].concat());
+    ok(&first, &["batch", "rollup"]);
+    let copied = |name: String| {
+        let to = folder.path().join(name);
+        assert!(Command::new("cp").arg("-r").args([&first, &to]).status().unwrap().success());
+        to
+    };
+    let erase = ["erase", "--device", "villa", "--yes"];
+    let whole = copied("whole".to_owned());
+    let erasing = timed(|| drop(ok(&whole, &erase)));
+    let kills = u32::try_from(rounds(8, 100)).unwrap();
+    for kill in 1..kills {
+        let data = copied(format!("killed-{kill}"));
+        let mut dying = kilowatch(&data, &erase).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // No condition to wait for: the moments are spread over all of its work.
+        tokio::time::sleep(erasing * kill / kills).await;
+        let _gone = dying.kill();
+        dying.wait().unwrap();
+        ok(&data, &erase);
+        let records = json(&data, &["erase", "--list", "--device", "villa"]);
+        let sum = |field: &str| records.as_array().unwrap().iter().map(|of| of[field].as_u64().unwrap()).sum::<u64>();
+        assert_eq!((sum("readings"), sum("dead_letters")), (50, 1), "killed at {kill} of {kills}: {records}");
+        let verified = ok(&data, &["batch", "verify"]);
+        assert!(verified.contains("0 differences"), "killed at {kill} of {kills}: {verified}");
+    }
 }

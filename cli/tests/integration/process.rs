@@ -5,7 +5,7 @@ use std::{
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::mpsc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Far more than anything takes that a test waits for; one that waits so long has failed.
@@ -44,6 +44,13 @@ pub fn kilowatch_of(binary: &Path, data_dir: &Path, args: &[&str]) -> Command {
 /// Runs the binary to its end.
 pub fn run(data_dir: &Path, args: &[&str]) -> Output {
     kilowatch(data_dir, args).output().unwrap()
+}
+
+/// How long work takes, to spread kills over it.
+pub fn timed(work: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    work();
+    began.elapsed()
 }
 
 /// A running `kilowatch up`; killed when dropped.

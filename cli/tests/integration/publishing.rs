@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use kilowatch_shared::{
@@ -15,7 +15,10 @@ use kilowatch_shared::{
 };
 use tempfile::TempDir;
 
-use crate::{process::kilowatch, rounds::rounds};
+use crate::{
+    process::{kilowatch, timed},
+    rounds::rounds,
+};
 
 const DAYS: usize = 40;
 const PAGE_ROWS: u32 = 5_000;
@@ -132,10 +135,4 @@ async fn killed_at_any_moment(mut published: Published) {
     published.run(&["batch", "rollup", "--full"]);
     assert_eq!(published.windows().await, incremental);
     published.run(&["batch", "verify"]);
-}
-
-fn timed(work: impl FnOnce()) -> Duration {
-    let began = Instant::now();
-    work();
-    began.elapsed()
 }

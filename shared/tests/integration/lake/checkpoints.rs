@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
-use kilowatch_shared::lake::{LakeError, LakeTable, SegmentLake, store::LakeStore};
+use kilowatch_shared::{
+    lake::{LakeError, LakeTable, SegmentLake, delta::Rewrite, store::LakeStore},
+    position::DeviceId,
+};
 use object_store::{ObjectStore, ObjectStoreExt, path::Path};
 
 use super::{close, door};
@@ -14,6 +17,24 @@ async fn drop_commits_below(store: &LakeStore, version: u32) {
         let path = Path::from(format!("meters/readings/_delta_log/{gone:020}.json"));
         store.objects().delete(&path).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_erased_of_a_device_stays_counted_when_the_commits_are_gone() {
+    let store = LakeStore::in_memory();
+    let lake = door(&store);
+    close(&lake, 3).await;
+    let [device, other] = ["m", "m-2"].map(|name| DeviceId::parse(name).unwrap());
+    for rows in [2, 3] {
+        let rewrite = Rewrite::Erased { device: &device, rows };
+        lake.replace_files(&profile(), LakeTable::Readings, &[], &[], rewrite).await.unwrap();
+    }
+    let stream = profile().name;
+    lake.checkpoint(&stream, LakeTable::Readings, 1).await.unwrap();
+    close(&lake, 4).await;
+    drop_commits_below(&store, 3).await;
+    let erased = async |device| door(&store).erased_rows(&stream, LakeTable::Readings, device).await.unwrap();
+    assert_eq!((erased(&device).await, erased(&other).await), (5, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
