@@ -106,10 +106,17 @@ const FORGET_TOUCHED: &str = "WITH touched (stream, device_id, window_secs, wind
          WHERE b.stream = t.stream AND b.device_id = t.device_id
              AND b.window_secs = t.window_secs AND b.window_start = t.window_start)";
 
-/// Postgres takes a join of the table with itself for one row, and then compares every row with every listed one: minutes
-/// for 10,000 windows of 100,000 rows, which this takes a tenth of a second for.
-const FORGET_TOUCHED_ON_POSTGRES: &str = "DELETE FROM rollup_batch
-     WHERE (stream, device_id, window_secs, window_start) IN ({rows})";
+/// Postgres guesses from arrays and a table that was just filled how many rows a join gives, and a wrong guess reads a million
+/// rows for each listed one. So it is told to look up each by itself: OFFSET keeps it from planning a join after all.
+const FORGET_TOUCHED_ON_POSTGRES: &str = "DELETE FROM rollup_batch WHERE ctid = ANY (ARRAY (
+         SELECT b.ctid
+         FROM ({rows}) AS touched (stream, device_id, window_secs, window_start)
+         CROSS JOIN LATERAL (
+             SELECT r.ctid FROM rollup_batch r
+             WHERE r.stream = touched.stream AND r.device_id = touched.device_id
+                 AND r.window_secs = touched.window_secs AND r.window_start = touched.window_start
+             OFFSET 0
+         ) b))";
 
 /// Puts the staged rows in the place of what they replace, and moves the boundary.
 pub async fn replace(
@@ -138,13 +145,15 @@ pub async fn replace(
             session.bulk(Bulk::new(FORGET_TOUCHED, rows).on_postgres(FORGET_TOUCHED_ON_POSTGRES)).await?;
         }
     }
-    // A staged window that is not among the replaced ones replaces what is there all the same.
+    // A staged window that is not among the replaced ones replaces what is there all the same. An index is filled fastest in
+    // its own order.
     let fill = Statement::new(
         "INSERT INTO rollup_batch (stream, device_id, window_secs, window_start, measure, group_key,
              value_count, value_sum, value_min, value_max, value_sum_squares)
          SELECT stream, device_id, window_secs, window_start, measure, group_key,
              value_count, value_sum, value_min, value_max, value_sum_squares
          FROM rollup_stage WHERE stage_id = $1 AND stream = $2
+         ORDER BY device_id, window_secs, window_start, measure, group_key
          ON CONFLICT (stream, device_id, window_secs, window_start, measure, group_key)
          DO UPDATE SET value_count = excluded.value_count, value_sum = excluded.value_sum,
              value_min = excluded.value_min, value_max = excluded.value_max,
