@@ -137,9 +137,9 @@ impl BatchError {
         match self {
             Self::Lake(error) => error.retry_hint(),
             Self::Views(error) => error.retry_hint(),
+            Self::Ingest(error) => error.retry_hint(),
             Self::Contended { .. } => RetryHint::WithBackoff,
-            Self::Ingest(_)
-            | Self::Train(_)
+            Self::Train(_)
             | Self::BehindBoundary { .. }
             | Self::Unsettled { .. }
             | Self::UnsafeRetention { .. }

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
+use kilowatch_batch::{jobs::scheduled_ingest::InputDoor, schedule::JobSettings};
 use kilowatch_shared::{
     position::StreamName,
     stream::{StreamProfile, StreamRegistry},
@@ -66,7 +67,11 @@ impl Context {
             let text = std::fs::read_to_string(path).with_context(|| format!("reading the stream profile {name}"))?;
             streams.add(StreamProfile::parse(&text, &name)?);
         }
-        Ok(Self { settings, streams, json: args.json, environment, file, flags })
+        let context = Self { settings, streams, json: args.json, environment, file, flags };
+        for (index, input) in context.settings.schedule.inputs.iter().enumerate() {
+            context.profile(&input.stream).with_context(|| format!("schedule.inputs[{index}].stream"))?;
+        }
+        Ok(context)
     }
 
     /// The profile of that name.
@@ -79,6 +84,17 @@ impl Context {
             WrongUse(format!("there is no stream `{name}`; known streams: {}", known.join(", ")))
         });
         Ok(found?)
+    }
+
+    /// What scheduled jobs need to know.
+    #[must_use]
+    pub fn job_settings(&self) -> JobSettings {
+        let door = InputDoor {
+            data_dir: self.settings.data_dir.clone(),
+            config: self.settings.ingest,
+            environment: self.environment.clone(),
+        };
+        JobSettings { retention: self.settings.retention, door }
     }
 
     /// All settings with their origins, secrets masked.

@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+use kilowatch_shared::retry::RetryHint;
+
 /// Meanings of input errors. Nothing of the file is in the lake after any of them.
 #[derive(Debug, thiserror::Error)]
 pub enum IngestError {
@@ -10,6 +12,14 @@ pub enum IngestError {
     NotFound {
         /// What was asked for.
         path: PathBuf,
+    },
+    /// A folder, a pattern or an address that leads to no file.
+    #[error("{name}: {what}")]
+    NothingThere {
+        /// What was asked for.
+        name: String,
+        /// What is not there.
+        what: &'static str,
     },
     /// It is a folder.
     #[error("{}: a folder; name a file", path.display())]
@@ -164,6 +174,8 @@ pub enum IngestError {
         reason: String,
         /// Where to look.
         fix: &'static str,
+        /// Whether the store may give it later.
+        retry: RetryHint,
     },
     /// Somebody wrote to it meanwhile.
     #[error("{}: the file changed while it was read; run it again when it is complete", path.display())]
@@ -182,6 +194,16 @@ pub enum IngestError {
 }
 
 impl IngestError {
+    /// Whether the same file may go in later, with nothing changed by anybody but whoever writes it.
+    #[must_use]
+    pub const fn retry_hint(&self) -> RetryHint {
+        match self {
+            Self::Remote { retry, .. } => *retry,
+            Self::Changed { .. } => RetryHint::WithBackoff,
+            _ => RetryHint::Never,
+        }
+    }
+
     /// Translates what the system says about a path.
     pub(crate) fn from_io(path: &std::path::Path, source: io::Error) -> Self {
         let path = path.to_owned();

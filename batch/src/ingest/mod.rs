@@ -32,7 +32,7 @@ mod time;
 
 pub use conflicts::{Cell, ConflictingRow, Contradiction};
 pub use error::IngestError;
-pub use inputs::{IngestConfig, Input, Inputs, Spool};
+pub use inputs::{IngestConfig, Input, Inputs, SeenFiles, Spool};
 pub use progress::{NoProgress, Progress};
 pub use report::{BadLine, FileOutcome, IngestReport, RepeatedRow};
 pub use request::{ColumnChoice, IngestRequest, InputFormat, OnConflict};

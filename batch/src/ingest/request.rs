@@ -110,6 +110,9 @@ pub struct IngestRequest {
     pub utc_offset: Option<FixedOffset>,
     /// Whether its rows take the place of rows that they contradict.
     pub on_conflict: OnConflict,
+    /// Whether a file that the lake knows is left alone, also where rows of it could take the place of others: a job that comes
+    /// again and again would let the first file of two count again.
+    pub only_new: bool,
     /// Where to write the hourly statistics of the file as JSON.
     pub stats: Option<PathBuf>,
 }
@@ -132,6 +135,7 @@ impl IngestRequest {
             separator: None,
             utc_offset: None,
             on_conflict: OnConflict::Keep,
+            only_new: false,
             stats: None,
         }
     }

@@ -14,6 +14,7 @@ pub(crate) mod history;
 pub mod ingest;
 pub mod replay;
 pub mod rollup;
+pub mod scheduled_ingest;
 pub mod train;
 pub mod vacuum;
 pub mod verify;

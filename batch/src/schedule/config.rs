@@ -3,7 +3,10 @@
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::plan::{ScheduledJob, parse_cron};
+use super::{
+    ScheduledInput,
+    plan::{ScheduledJob, parse_cron},
+};
 
 /// What becomes of a time that passed while nobody could run its job: the process was away, or busy with another job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,6 +23,11 @@ pub enum Misfire {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleConfig {
+    /// Ingests what is new of `inputs`. Default `""`, never. Variable `KILOWATCH_SCHEDULE__INGEST`.
+    pub ingest: String,
+    /// What the scheduled ingest takes, one table `[[schedule.inputs]]` for each stream or kind of file. Default none.
+    /// Variable `KILOWATCH_SCHEDULE__INPUTS`, as `[{stream="household",files=["/inbox"]}]`.
+    pub inputs: Vec<ScheduledInput>,
     /// Publishes roll-ups of what reached the lake. Default `* * * * *`, every minute: segments close once a minute.
     /// Variable `KILOWATCH_SCHEDULE__ROLLUP`.
     pub rollup: String,
@@ -49,6 +57,8 @@ pub struct ScheduleConfig {
 impl Default for ScheduleConfig {
     fn default() -> Self {
         Self {
+            ingest: String::new(),
+            inputs: Vec::new(),
             rollup: "* * * * *".to_owned(),
             forecast: "5 * * * *".to_owned(),
             train: "30 2 * * *".to_owned(),
@@ -66,6 +76,7 @@ impl ScheduleConfig {
     #[must_use]
     pub fn cron_of(&self, job: ScheduledJob) -> &str {
         match job {
+            ScheduledJob::Ingest => &self.ingest,
             ScheduledJob::Rollup => &self.rollup,
             ScheduledJob::Forecast => &self.forecast,
             ScheduledJob::Train => &self.train,
@@ -85,6 +96,16 @@ impl ScheduleConfig {
         let zone = self.zone().is_none().then(|| {
             format!("timezone = {:?}: is no IANA time zone; write one as \"Europe/Paris\" or \"UTC\"", self.timezone)
         });
+        let inputs = self.inputs.iter().enumerate();
+        let inputs = inputs.flat_map(|(index, input)| {
+            input.problems().into_iter().map(move |problem| format!("inputs[{index}].{problem}"))
+        });
+        let inputless = (!self.ingest.trim().is_empty() && self.inputs.is_empty()).then(|| {
+            format!(
+                "ingest = {:?}: nothing is named to ingest; add a table [[schedule.inputs]] with stream and files",
+                self.ingest
+            )
+        });
         ScheduledJob::ALL
             .into_iter()
             .filter_map(|job| {
@@ -96,6 +117,8 @@ impl ScheduleConfig {
                 ))
             })
             .chain(zone)
+            .chain(inputless)
+            .chain(inputs)
             .collect()
     }
 }
@@ -129,6 +152,20 @@ mod tests {
         let problems = config.problems();
         assert_eq!(problems.len(), 1);
         assert!(problems[0].starts_with("timezone = \"Europe/Atlantis\": is no IANA time zone"), "{problems:?}");
+    }
+
+    #[test]
+    fn an_ingest_without_inputs_and_an_input_without_files_are_named() {
+        let config = ScheduleConfig { ingest: "*/15 * * * *".to_owned(), ..ScheduleConfig::default() };
+        assert!(
+            config.problems()[0].starts_with("ingest = \"*/15 * * * *\": nothing is named"),
+            "{:?}",
+            config.problems()
+        );
+        let input = ScheduledInput::new(kilowatch_shared::position::StreamName::parse("grid").unwrap(), Vec::new());
+        let config = ScheduleConfig { inputs: vec![input], ..config };
+        assert!(config.problems()[0].starts_with("inputs[0].files = []"), "{:?}", config.problems());
+        assert_eq!(config.problems().len(), 1);
     }
 
     #[test]

@@ -9,10 +9,12 @@ use kilowatch_shared::retry::RetryHint;
 
 use super::{Misfire, ScheduleConfig};
 
-/// A job that the schedule knows, in the order in which due ones run: a forecast wants the newest model, and nothing waits
-/// for housekeeping.
+/// A job that the schedule knows, in the order in which due ones run: a roll-up publishes what was ingested, a forecast wants
+/// the newest model, and nothing waits for housekeeping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ScheduledJob {
+    /// Ingest what is new of the declared inputs.
+    Ingest,
     /// Publish roll-ups.
     Rollup,
     /// Train every declared model.
@@ -27,12 +29,13 @@ pub enum ScheduledJob {
 
 impl ScheduledJob {
     /// All jobs, in the order in which due ones run.
-    pub const ALL: [Self; 5] = [Self::Rollup, Self::Train, Self::Forecast, Self::Compact, Self::Vacuum];
+    pub const ALL: [Self; 6] = [Self::Ingest, Self::Rollup, Self::Train, Self::Forecast, Self::Compact, Self::Vacuum];
 
     /// Its name in the configuration and in the log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Ingest => "ingest",
             Self::Rollup => "rollup",
             Self::Train => "train",
             Self::Forecast => "forecast",
@@ -196,7 +199,8 @@ mod tests {
     fn missed_runs_are_made_up_for_once_with_the_model_before_the_forecast() {
         let mut schedule = schedule("2007-06-01T02:00:00Z");
         let late = at("2007-06-03T17:20:10Z");
-        assert_eq!(schedule.take_due(late), ScheduledJob::ALL);
+        // No ingest, which has no expression.
+        assert_eq!(schedule.take_due(late), ScheduledJob::ALL[1..]);
         assert_eq!(schedule.take_due(late), []);
         assert_eq!(schedule.next_run(), Some(at("2007-06-03T17:21:00Z")));
     }

@@ -8,16 +8,17 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Schedule, ScheduleConfig, ScheduledJob,
+    Schedule, ScheduleConfig, ScheduledInput, ScheduledJob,
     keeper::{Held, LeaseKeeper},
 };
 use crate::{
     BatchDeps, BatchError, RetentionConfig,
-    ingest::NoProgress,
+    ingest::{NoProgress, SeenFiles},
     jobs::{
         compact::{CompactRequest, compact},
         forecast::{ForecastRequest, forecast},
         rollup::{RollupRequest, rollup},
+        scheduled_ingest::{self, InputDoor, scheduled_ingest},
         train::{TrainRequest, declared_models, job_of, train},
         vacuum::{VacuumRequest, vacuum},
     },
@@ -32,6 +33,15 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// Shortest sleep, should the clock say again and again that something was due a moment ago.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
 
+/// What single jobs need to know beside when they run.
+#[derive(Debug, Clone, Default)]
+pub struct JobSettings {
+    /// How long what is past stays.
+    pub retention: RetentionConfig,
+    /// Where inputs come in.
+    pub door: InputDoor,
+}
+
 /// Runs due jobs, one at a time, until `stop`, for each stream whose schedule no other process runs. A job that fails is
 /// logged and recorded, and the others go on; one that found the lake or the views away is tried again soon. A job that
 /// runs at `stop`, or when another process took its schedule over, is dropped: each leaves what was published before whole.
@@ -42,7 +52,7 @@ pub async fn run_schedule(
     deps: &BatchDeps,
     profiles: &[StreamProfile],
     config: &ScheduleConfig,
-    retention: RetentionConfig,
+    settings: JobSettings,
     stop: CancellationToken,
 ) -> Result<(), Vec<String>> {
     metrics::describe_counter!("kilowatch_schedule_overruns_total", "jobs that were still at work at their next time");
@@ -56,12 +66,13 @@ pub async fn run_schedule(
             schedule: schedule.clone(),
             held: keeper.held(),
             knows_history: false,
+            seen: SeenFiles::default(),
         })
         .collect();
     let run = async {
         loop {
             for stream in &mut streams {
-                stream.turn(deps, (config, retention)).await;
+                stream.turn(deps, (config, &settings)).await;
             }
             let next = streams.iter().filter_map(StreamSchedule::next_run).min();
             let wait = next.map_or(TimeDelta::MAX, |next| next - deps.clock.now());
@@ -84,6 +95,8 @@ struct StreamSchedule<'a> {
     held: Held,
     /// Whether it was asked when the jobs ran last: while the schedule was another process's, that ran them.
     knows_history: bool,
+    /// Which inputs did not change since this process hashed them.
+    seen: SeenFiles,
 }
 
 impl StreamSchedule<'_> {
@@ -95,7 +108,7 @@ impl StreamSchedule<'_> {
         self.schedule.next_run().filter(|_| self.is_ours())
     }
 
-    async fn turn(&mut self, deps: &BatchDeps, config: (&ScheduleConfig, RetentionConfig)) {
+    async fn turn(&mut self, deps: &BatchDeps, config: (&ScheduleConfig, &JobSettings)) {
         if !self.is_ours() {
             self.knows_history = false;
             return;
@@ -121,7 +134,7 @@ impl StreamSchedule<'_> {
                     tracing::warn!(stream = %self.profile.name, job.name = job.as_str(), "a job was dropped with its schedule");
                     return;
                 }
-                hint = run_job(deps, self.profile, job, config) => hint,
+                hint = run_job(deps, self.profile, job, config, &mut self.seen) => hint,
             };
             let ended = deps.clock.now();
             self.schedule.ended(job, hint, ended);
@@ -155,6 +168,7 @@ impl StreamSchedule<'_> {
 /// The names under which the history has the runs of a job.
 fn names_of(job: ScheduledJob, profile: &StreamProfile) -> Vec<String> {
     match job {
+        ScheduledJob::Ingest => vec![scheduled_ingest::JOB.to_owned()],
         ScheduledJob::Train => declared_models(profile).into_iter().map(job_of).collect(),
         _ => vec![job.as_str().to_owned()],
     }
@@ -165,9 +179,21 @@ async fn run_job(
     deps: &BatchDeps,
     profile: &StreamProfile,
     job: ScheduledJob,
-    (config, retention): (&ScheduleConfig, RetentionConfig),
+    (config, settings): (&ScheduleConfig, &JobSettings),
+    seen: &mut SeenFiles,
 ) -> RetryHint {
     match job {
+        ScheduledJob::Ingest => {
+            let of_stream = |input: &&ScheduledInput| input.stream == profile.name;
+            let inputs: Vec<&ScheduledInput> = config.inputs.iter().filter(of_stream).collect();
+            if inputs.is_empty() {
+                return RetryHint::Never;
+            }
+            match scheduled_ingest(deps, profile, &inputs, &settings.door, seen).await {
+                Ok(report) => report.retry_hint(),
+                Err(error) => told(profile, job, Err::<(), _>(error)),
+            }
+        }
         ScheduledJob::Rollup => told(profile, job, rollup(deps, profile, &RollupRequest::default()).await),
         ScheduledJob::Forecast if profile.forecast.is_some() => {
             told(profile, job, forecast(deps, profile, &ForecastRequest::default()).await)
@@ -177,7 +203,7 @@ async fn run_job(
             told(profile, job, compact(deps, profile, &CompactRequest::default(), Arc::new(NoProgress)).await)
         }
         ScheduledJob::Vacuum => {
-            let request = VacuumRequest { retention, ..VacuumRequest::default() };
+            let request = VacuumRequest { retention: settings.retention, ..VacuumRequest::default() };
             told(profile, job, vacuum(deps, profile, &request, Arc::new(NoProgress)).await)
         }
         ScheduledJob::Train => {

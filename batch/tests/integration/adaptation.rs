@@ -10,7 +10,10 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use kilowatch_batch::{BatchDeps, RetentionConfig, ScheduleConfig, schedule::run_schedule};
+use kilowatch_batch::{
+    BatchDeps, ScheduleConfig,
+    schedule::{JobSettings, run_schedule},
+};
 use kilowatch_shared::{
     checkpoint::Pins,
     clock::Clock,
@@ -88,8 +91,7 @@ async fn train_in_the_night(room: &Room, midnight: DateTime<Utc>) -> ModelId {
         }
         stop.cancel();
     };
-    let (ran, ()) =
-        tokio::join!(run_schedule(&deps, &profiles, &config, RetentionConfig::default(), stop.clone()), watch);
+    let (ran, ()) = tokio::join!(run_schedule(&deps, &profiles, &config, JobSettings::default(), stop.clone()), watch);
     assert_eq!(ran, Ok(()));
     room.deps.views.serving_model(stream, ModelKind::IsolationForest).await.unwrap().unwrap().id
 }

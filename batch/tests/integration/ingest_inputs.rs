@@ -143,8 +143,11 @@ async fn kilowatchs_own_folder_is_no_history() {
         let found = found(folder.path(), &[named]).await;
         assert_eq!(found.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["a.csv"]);
     }
-    let refused = resolved(folder.path(), &["own"]).await.unwrap_err().to_string();
-    assert!(refused.ends_with("own: the folder holds no file but those of kilowatch's own data folder"), "{refused}");
+    let refused = async |name: &str| resolved(folder.path(), &[name]).await.unwrap_err().to_string();
+    let ours = "but those of kilowatch's own data folder";
+    let (of_folder, of_pattern) = (refused("own").await, refused("own/*.csv").await);
+    assert!(of_folder.ends_with(&format!("own: the folder holds no file {ours}")), "{of_folder}");
+    assert!(of_pattern.ends_with(&format!("own/*.csv: no file matches this pattern {ours}")), "{of_pattern}");
     assert_eq!(found(folder.path(), &["own/views.csv"]).await.len(), 1, "a file that is named itself is meant");
 }
 

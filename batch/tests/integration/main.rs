@@ -25,6 +25,7 @@ mod real_data;
 mod replay;
 mod rollup;
 mod schedule;
+mod schedule_ingest;
 mod train;
 mod train_detectors;
 mod vacuum;

@@ -11,9 +11,9 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_batch::{
-    BatchDeps, RetentionConfig, ScheduleConfig,
+    BatchDeps, ScheduleConfig,
     jobs::train::{declared_models, job_of},
-    schedule::run_schedule,
+    schedule::{JobSettings, run_schedule},
 };
 use kilowatch_shared::{
     clock::Clock,
@@ -32,7 +32,7 @@ use crate::bench_room::{Room, instant};
 
 /// A clock on which twenty minutes pass whenever somebody looks.
 #[derive(Debug, Default)]
-struct HastyClock {
+pub struct HastyClock {
     looks: AtomicI64,
 }
 
@@ -64,7 +64,7 @@ async fn a_job_that_fails_is_recorded_and_the_others_go_on() {
         }
     };
     let (ran, mut runs) =
-        tokio::join!(run_schedule(&deps, &profiles, &config, RetentionConfig::default(), stop.clone()), watch);
+        tokio::join!(run_schedule(&deps, &profiles, &config, JobSettings::default(), stop.clone()), watch);
     assert_eq!(ran, Ok(()));
     runs.sort_by_key(|run| run.started_at);
     assert!(runs.windows(2).all(|pair| pair[0].finished_at <= pair[1].started_at), "two jobs ran at once: {runs:?}");
@@ -115,7 +115,7 @@ async fn a_training_that_finds_the_lake_away_is_tried_again_until_it_is_back() {
         }
     };
     let (ran, runs) =
-        tokio::join!(run_schedule(&deps, &profiles, &config, RetentionConfig::default(), stop.clone()), watch);
+        tokio::join!(run_schedule(&deps, &profiles, &config, JobSettings::default(), stop.clone()), watch);
     assert_eq!(ran, Ok(()));
     assert!(runs.iter().all(|run| run.job.starts_with("train_") && run.status == JobStatus::Failed));
     let away = runs.iter().filter(|run| run.message.starts_with("the lake is not available")).count();
@@ -143,8 +143,7 @@ async fn a_job_that_hangs_is_dropped_when_the_schedule_stops() {
         }
         stop.cancel();
     };
-    let (ran, ()) =
-        tokio::join!(run_schedule(&deps, &profiles, &config, RetentionConfig::default(), stop.clone()), watch);
+    let (ran, ()) = tokio::join!(run_schedule(&deps, &profiles, &config, JobSettings::default(), stop.clone()), watch);
     assert_eq!(ran, Ok(()));
     assert!(room.deps.views.recent_job_runs(&room.profile.name, 10).await.unwrap().is_empty());
 }
@@ -195,14 +194,8 @@ async fn two_processes() {
         let deps = BatchDeps { clock: clock.clone(), ..room.deps.clone() };
         let profiles = [room.profile.clone()];
         tokio::task::spawn_local(async move {
-            run_schedule(
-                &deps,
-                &profiles,
-                &ScheduleConfig::default(),
-                RetentionConfig::default(),
-                CancellationToken::new(),
-            )
-            .await
+            run_schedule(&deps, &profiles, &ScheduleConfig::default(), JobSettings::default(), CancellationToken::new())
+                .await
         })
     };
     let first = start();
@@ -248,8 +241,7 @@ async fn a_training_that_was_missed_while_no_process_ran_is_made_up_for_at_the_s
         }
         stop.cancel();
     };
-    let (ran, ()) =
-        tokio::join!(run_schedule(&deps, &profiles, &config, RetentionConfig::default(), stop.clone()), watch);
+    let (ran, ()) = tokio::join!(run_schedule(&deps, &profiles, &config, JobSettings::default(), stop.clone()), watch);
     assert_eq!(ran, Ok(()));
 }
 
@@ -261,7 +253,7 @@ async fn a_bad_expression_is_told_before_anything_runs() {
         &room.deps,
         std::slice::from_ref(&room.profile),
         &config,
-        RetentionConfig::default(),
+        JobSettings::default(),
         CancellationToken::new(),
     )
     .await;

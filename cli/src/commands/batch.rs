@@ -47,7 +47,7 @@ pub enum BatchCommand {
     Compact(CompactArgs),
     /// Deletes what nobody needs any more: files of forgotten versions and of crashed commits, old log, old states.
     Vacuum(VacuumArgs),
-    /// Runs roll-ups, trainings, forecasts and housekeeping at their times (section `schedule`) until Ctrl-C.
+    /// Runs ingests, roll-ups, trainings, forecasts and housekeeping at their times (section `schedule`) until Ctrl-C.
     Schedule(StreamArgs),
     /// Replays the lake and compares it with the views; exit code 1 on a difference.
     Verify(VerifyArgs),
@@ -218,7 +218,7 @@ impl BatchCommand {
                 let ops = Ops::start(context, Arc::new(NoSpeedHere))?;
                 tracing::info!(stream = %profile.name, "ready to run the schedule");
                 let ran =
-                    run_schedule(&deps, &[profile], &context.settings.schedule, context.settings.retention, stop).await;
+                    run_schedule(&deps, &[profile], &context.settings.schedule, context.job_settings(), stop).await;
                 ops.stop().await?;
                 ran.map_err(|problems| anyhow::anyhow!("the schedule: {}", problems.join("; ")))?;
                 Ok(ExitCode::SUCCESS)

@@ -213,6 +213,29 @@ mod tests {
     }
 
     #[test]
+    fn inputs_of_the_schedule_are_read_from_the_file_or_a_variable_checked_and_shown() {
+        let text = "[schedule]\ningest = \"*/15 * * * *\"\n[[schedule.inputs]]\nstream = \"household\"\n\
+                    files = [\"/inbox\", \"s3://bucket/new/\"]\non_conflict = \"replace\"\ncolumns = { voltage = \"U\" }\n";
+        let file = ConfigFile { path: "kilowatch.toml", text };
+        let settings = resolve(Some(file), &BTreeMap::new(), &Flags::default()).unwrap();
+        let [input] = &settings.schedule.inputs[..] else { panic!("{:?}", settings.schedule.inputs) };
+        assert_eq!((input.files.len(), input.device.as_str()), (2, "meter-0001"));
+        assert_eq!(input.columns.get("voltage").map(String::as_str), Some("U"));
+        let shown = shown_values(Some(file), &BTreeMap::new(), &Flags::default()).unwrap();
+        let inputs = shown.iter().find(|value| value.key == "schedule.inputs").unwrap();
+        assert!(inputs.value.contains("s3://bucket/new/") && inputs.origin == "file kilowatch.toml", "{inputs:?}");
+
+        let list = "[{stream=\"grid\",files=[\"/inbox\"],separator=\";;\"}]";
+        let refused = resolve(None, &environment(&[("KILOWATCH_SCHEDULE__INPUTS", list)]), &Flags::default());
+        assert!(refused.unwrap_err().to_string().contains("separator"));
+        let list = "[{stream=\"grid\",files=[\"/inbox\"],file=\"x\"}]";
+        let refused = resolve(None, &environment(&[("KILOWATCH_SCHEDULE__INPUTS", list)]), &Flags::default());
+        assert!(refused.unwrap_err().to_string().contains("did you mean `files`"));
+        let refused = resolve(None, &environment(&[("KILOWATCH_SCHEDULE__INGEST", "@hourly")]), &Flags::default());
+        assert!(refused.unwrap_err().to_string().contains("[[schedule.inputs]]"));
+    }
+
+    #[test]
     fn a_password_is_not_shown_and_each_value_says_where_it_came_from() {
         let variables = environment(&[("KILOWATCH_VIEWS__URL", "postgres://me:hunter2@db/kilowatch")]);
         let shown = shown_values(None, &variables, &Flags::default()).unwrap();

@@ -19,6 +19,20 @@ fn a_typo_in_the_config_file_stops_the_start_and_names_the_key() {
 }
 
 #[test]
+fn an_input_of_a_stream_that_does_not_exist_stops_the_start_and_names_the_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "[[schedule.inputs]]\nstream = \"gird\"\nfiles = [\"inbox\"]\n";
+    fs::write(folder.path().join("kilowatch.toml"), config).unwrap();
+    let output = run(&folder.path().join("data"), &["config", "show"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr);
+    assert!(
+        error.contains("schedule.inputs[0].stream: there is no stream `gird`") && error.contains("grid"),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_unknown_subcommand_is_wrong_use_and_not_a_failure() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(run(&folder.path().join("data"), &["fly"]).status.code(), Some(2));

@@ -21,7 +21,7 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    pub(super) fn open(input: Input) -> Result<Self, IngestError> {
+    pub(super) fn open(mut input: Input) -> Result<Self, IngestError> {
         let file = File::open(&input.at).map_err(|source| IngestError::from_io(&input.name, source))?;
         let mut zip = ZipArchive::new(file).map_err(|error| damaged(&input.name, &error))?;
         let mut members = VecDeque::new();
@@ -37,6 +37,9 @@ impl Archive {
         if members.is_empty() {
             return Err(IngestError::Damaged { path: input.name, reason: "the ZIP archive holds no file".to_owned() });
         }
+        if let Some(origin) = &mut input.origin {
+            origin.inputs = members.len();
+        }
         Ok(Self { input, zip, members })
     }
 
@@ -51,7 +54,7 @@ impl Archive {
         let mut member = self.zip.by_index(number).map_err(|error| damaged(&self.input.name, &error))?;
         // What the archive says of the size may be a lie, so the spool counts as well.
         spool.check_room(&name, member.size())?;
-        spool.copy(name, &mut member)
+        Ok(Input { origin: self.input.origin.clone(), ..spool.copy(name, &mut member)? })
     }
 }
 

@@ -5,28 +5,24 @@ use std::{
     ffi::OsString,
     fs::DirEntry,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
-use super::{MAX_FILES, Named, is_hidden};
+use super::{Input, MAX_FILES, Mark, Named, Origin, is_hidden};
 use crate::ingest::IngestError;
 
 /// What a name means; `own` is the folder of kilowatch itself, whose files are no history.
 pub(super) fn files(name: &OsString, own: &Path) -> Result<Vec<Named>, IngestError> {
     let path = PathBuf::from(name);
-    let nothing = |what: &str| IngestError::BadRequest { reason: format!("{}: {what}", path.display()) };
     let mut found = Found { own: own.canonicalize().ok(), seen: HashSet::new(), named: Vec::new(), left_out: false };
     let pattern = name.to_str().filter(|name| name.contains(['*', '?', '[']));
     if path.is_dir() {
         found.walk(&path);
         if found.named.is_empty() {
-            return Err(nothing(if found.left_out {
-                "the folder holds no file but those of kilowatch's own data folder"
-            } else {
-                "the folder holds no file"
-            }));
+            return Err(found.nothing(&path, "the folder holds no file"));
         }
     } else if let Some(pattern) = pattern.filter(|_| !path.exists()) {
-        for path in glob::glob(pattern).map_err(|error| nothing(&format!("is no pattern: {error}")))? {
+        for path in glob::glob(pattern).map_err(|error| bad_pattern(&path, &error))? {
             match path {
                 Ok(path) if path.is_file() => found.add(path),
                 Ok(_folder) => {}
@@ -37,7 +33,7 @@ pub(super) fn files(name: &OsString, own: &Path) -> Result<Vec<Named>, IngestErr
             }
         }
         if found.named.is_empty() {
-            return Err(nothing("no file matches this pattern"));
+            return Err(found.nothing(&path, "no file matches this pattern"));
         }
     } else {
         found.named.push(Named::File(path));
@@ -46,6 +42,17 @@ pub(super) fn files(name: &OsString, own: &Path) -> Result<Vec<Named>, IngestErr
         tracing::info!(path = %own.display(), "kilowatch's own data folder is left out");
     }
     Ok(found.named)
+}
+
+/// The file as an input, which is not read yet.
+pub(super) fn input(path: PathBuf) -> Input {
+    let origin = mark(&path).map(|mark| Origin { place: path.clone(), mark, inputs: 1 });
+    Input { at: path.clone(), name: path, origin, _spooled: None }
+}
+
+/// How the file looks, by the clock of the system, which stamps files as well.
+pub(super) fn mark(path: &Path) -> Option<Mark> {
+    Mark::of_file(path, SystemTime::now())
 }
 
 /// What a folder or a pattern led to.
@@ -96,10 +103,23 @@ impl Found {
         self.named.push(Named::Failed(IngestError::from_io(path, source)));
     }
 
+    /// Why nothing was found: it is not there, or it is ours.
+    fn nothing(&self, path: &Path, what: &'static str) -> IngestError {
+        if self.left_out {
+            let reason = format!("{}: {what} but those of kilowatch's own data folder", path.display());
+            return IngestError::BadRequest { reason };
+        }
+        IngestError::NothingThere { name: path.display().to_string(), what }
+    }
+
     fn is_own(&mut self, path: &Path) -> bool {
         let Some(own) = &self.own else { return false };
         let is_own = path.canonicalize().is_ok_and(|real| real.starts_with(own));
         self.left_out |= is_own;
         is_own
     }
+}
+
+fn bad_pattern(path: &Path, error: &glob::PatternError) -> IngestError {
+    IngestError::BadRequest { reason: format!("{}: is no pattern: {error}", path.display()) }
 }

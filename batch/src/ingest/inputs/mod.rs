@@ -2,12 +2,13 @@
 //!
 //! `local` finds the files of paths, folders and patterns, `remote` the objects of `s3://` addresses; an [`Archive`] gives the
 //! members of a ZIP archive. A file is read twice, so what is no file of this machine goes to the [`Spool`] first, and leaves
-//! it with its [`Input`].
+//! it with its [`Input`]. [`SeenFiles`] remembers for a job that comes again which files it need not read again.
 
 mod archive;
 mod config;
 mod local;
 mod remote;
+mod seen;
 mod spool;
 
 use std::{
@@ -18,13 +19,15 @@ use std::{
 };
 
 use kilowatch_shared::lake::store::LakeStore;
-use object_store::path::Path as ObjectPath;
+use object_store::{ObjectMeta, path::Path as ObjectPath};
 use tokio::task::spawn_blocking;
 
 use super::{IngestError, open::is_zip};
 use crate::BatchError;
 use archive::Archive;
 pub use config::IngestConfig;
+pub use seen::SeenFiles;
+use seen::{Mark, Origin};
 pub use spool::Spool;
 use spool::Spooled;
 
@@ -41,6 +44,8 @@ pub struct Input {
     pub name: PathBuf,
     /// Where its bytes are.
     pub at: PathBuf,
+    /// What it is or comes from, if that can be told again by its looks.
+    origin: Option<Origin>,
     /// Removes the bytes once they are not needed any more.
     _spooled: Option<(std::fs::File, Spooled)>,
 }
@@ -62,6 +67,8 @@ enum Named {
         store: LakeStore,
         bucket: String,
         key: ObjectPath,
+        /// What a listing told of it.
+        listed: Option<ObjectMeta>,
     },
     /// Something that cannot be looked into: one input that fails, as a damaged file would.
     Failed(IngestError),
@@ -106,6 +113,49 @@ impl Inputs {
         self.archive.as_ref().is_some_and(Archive::has_more) || !self.waiting.is_empty()
     }
 
+    /// Leaves out the files that are as they were when the lake took them, and tells how many those are.
+    ///
+    /// # Errors
+    /// [`BatchError::Internal`] if the thread that looks at them ended.
+    pub(crate) async fn leave_out_seen(&mut self, seen: &mut SeenFiles) -> Result<u64, BatchError> {
+        let looked_at = |named: &Named| match named {
+            Named::File(path) if seen.has(path) => Some(path.clone()),
+            _ => None,
+        };
+        let paths: Vec<PathBuf> = self.waiting.iter().filter_map(looked_at).collect();
+        let looks = move || {
+            Ok(paths
+                .into_iter()
+                .map(|path| {
+                    let mark = local::mark(&path);
+                    (path, mark)
+                })
+                .collect())
+        };
+        let mut marks: BTreeMap<PathBuf, Option<Mark>> = aside(looks).await?;
+        let mut unchanged = 0;
+        for named in std::mem::take(&mut self.waiting) {
+            let (place, mark) = match &named {
+                Named::File(path) => (path.clone(), marks.remove(path).flatten()),
+                Named::Object { store, bucket, key, listed } => {
+                    let place = PathBuf::from(remote::address(bucket, key));
+                    let mark = if seen.has(&place) { remote::mark(store, key, listed.as_ref()).await } else { None };
+                    (place, mark)
+                }
+                Named::Stdin | Named::Failed(_) => {
+                    self.waiting.push_back(named);
+                    continue;
+                }
+            };
+            if seen.is_unchanged(&place, mark.as_ref()) {
+                unchanged += 1;
+            } else {
+                self.waiting.push_back(named);
+            }
+        }
+        Ok(unchanged)
+    }
+
     /// The next file; `None` after the last one. After an error the one after it comes next.
     ///
     /// # Errors
@@ -124,12 +174,12 @@ impl Inputs {
             }
             let Some(named) = self.waiting.pop_front() else { return Ok(None) };
             let input = match named {
-                Named::File(path) => Input { at: path.clone(), name: path, _spooled: None },
+                Named::File(path) => aside(move || Ok(local::input(path))).await?,
                 Named::Stdin => {
                     let spool = self.spool.clone();
                     aside(move || spool.copy(PathBuf::from(STDIN), &mut io::stdin().lock())).await?
                 }
-                Named::Object { store, bucket, key } => remote::fetched(&store, &bucket, &key, &self.spool).await?,
+                Named::Object { store, bucket, key, .. } => remote::fetched(&store, &bucket, &key, &self.spool).await?,
                 Named::Failed(error) => return Err(error.into()),
             };
             let opened = aside(move || match is_zip(&input.at) {

@@ -6,10 +6,13 @@ use std::{
 };
 
 use futures::{StreamExt as _, TryStreamExt as _, future::ready};
-use kilowatch_shared::lake::{is_clock_skew, store::LakeStore};
+use kilowatch_shared::{
+    lake::{is_clock_skew, store::LakeStore},
+    retry::RetryHint,
+};
 use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path as ObjectPath};
 
-use super::{Input, MAX_FILES, Named, Spool, is_hidden};
+use super::{Input, MAX_FILES, Mark, Named, Origin, Spool, is_hidden};
 use crate::ingest::IngestError;
 
 /// The objects of an address: one, or all below it if it ends with `/` or names the bucket alone.
@@ -18,10 +21,10 @@ pub(super) async fn objects(address: &str, environment: &BTreeMap<String, String
     let (bucket, key) = address.split_once('/').unwrap_or((address, ""));
     let bad = |reason: String| IngestError::BadRequest { reason };
     let store = LakeStore::open(&format!("s3://{bucket}"), environment).map_err(|error| bad(error.to_string()))?;
-    let object = |key| Named::Object { store: store.clone(), bucket: bucket.to_owned(), key };
+    let object = |key, listed| Named::Object { store: store.clone(), bucket: bucket.to_owned(), key, listed };
     let prefix = ObjectPath::parse(key.trim_end_matches('/')).map_err(|error| bad(format!("{url}: {error}")))?;
     if !key.is_empty() && !key.ends_with('/') {
-        return Ok(vec![object(prefix)]);
+        return Ok(vec![object(prefix, None)]);
     }
     let is_file = |meta: &ObjectMeta| {
         let below = meta.location.prefix_match(&prefix);
@@ -29,13 +32,25 @@ pub(super) async fn objects(address: &str, environment: &BTreeMap<String, String
         meta.size > 0 && below.is_some_and(|mut rest| !rest.any(|part| is_hidden(Path::new(part.as_ref()))))
     };
     let listed = store.objects().list(Some(&prefix)).try_filter(|meta| ready(is_file(meta))).take(MAX_FILES + 1);
-    let mut keys: Vec<ObjectPath> =
-        listed.map_ok(|meta| meta.location).try_collect().await.map_err(|error| remote(&url, &error))?;
-    keys.sort_unstable();
-    if keys.is_empty() {
-        return Err(bad(format!("{url}: holds no object")));
+    let mut listed: Vec<ObjectMeta> = listed.try_collect().await.map_err(|error| remote(&url, &error))?;
+    listed.sort_unstable_by(|a, b| a.location.cmp(&b.location));
+    if listed.is_empty() {
+        return Err(IngestError::NothingThere { name: url, what: "holds no object" });
     }
-    Ok(keys.into_iter().map(object).collect())
+    Ok(listed.into_iter().map(|meta| object(meta.location.clone(), Some(meta))).collect())
+}
+
+/// The address of an object.
+pub(super) fn address(bucket: &str, key: &ObjectPath) -> String {
+    format!("s3://{bucket}/{key}")
+}
+
+/// How the object looks; `None` where the store does not tell, and then it is fetched.
+pub(super) async fn mark(store: &LakeStore, key: &ObjectPath, listed: Option<&ObjectMeta>) -> Option<Mark> {
+    match listed {
+        Some(meta) => Mark::of_object(meta),
+        None => Mark::of_object(&store.objects().head(key).await.ok()?),
+    }
 }
 
 /// An object in the spool.
@@ -45,28 +60,29 @@ pub(super) async fn fetched(
     key: &ObjectPath,
     spool: &Spool,
 ) -> Result<Input, IngestError> {
-    let url = format!("s3://{bucket}/{key}");
+    let url = address(bucket, key);
     let name = PathBuf::from(&url);
     let got = store.objects().get(key).await.map_err(|error| remote(&url, &error))?;
     spool.check_room(&name, got.meta.size)?;
+    let origin = Mark::of_object(&got.meta).map(|mark| Origin { place: name.clone(), mark, inputs: 1 });
     let mut file = spool.begin(&name)?;
     let mut body = got.into_stream();
     while let Some(bytes) = body.try_next().await.map_err(|error| remote(&url, &error))? {
         file.write(&bytes)?;
     }
-    Ok(file.finish())
+    Ok(Input { origin, ..file.finish() })
 }
 
 fn remote(url: &str, error: &object_store::Error) -> IngestError {
-    let fix = match error {
+    let (fix, retry) = match error {
         _ if is_clock_skew(error) => {
-            "set the clock of this machine: the store refuses what was signed minutes ago or ahead"
+            ("set the clock of this machine: the store refuses what was signed minutes ago or ahead", RetryHint::Never)
         }
-        object_store::Error::NotFound { .. } => "is the address right?",
+        object_store::Error::NotFound { .. } => ("is the address right?", RetryHint::Never),
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            "credentials, endpoint and region come from AWS_..."
+            ("credentials, endpoint and region come from AWS_...", RetryHint::Never)
         }
-        _ => "the store may be away; run it again",
+        _ => ("the store may be away; run it again", RetryHint::WithBackoff),
     };
-    IngestError::Remote { url: url.to_owned(), reason: error.to_string(), fix }
+    IngestError::Remote { url: url.to_owned(), reason: error.to_string(), fix, retry }
 }

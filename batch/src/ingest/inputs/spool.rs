@@ -127,7 +127,7 @@ impl Spooling {
     /// The file, locked as long as the input lives.
     pub(super) fn finish(self) -> Input {
         let at = self.spooled.path.clone();
-        Input { name: self.name, at, _spooled: Some((self.file, self.spooled)) }
+        Input { name: self.name, at, origin: None, _spooled: Some((self.file, self.spooled)) }
     }
 }
 

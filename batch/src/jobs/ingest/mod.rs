@@ -48,7 +48,7 @@ pub async fn ingest(
     request: &IngestRequest,
     progress: Arc<dyn Progress>,
 ) -> Result<IngestReport, BatchError> {
-    recorded(deps, profile, "ingest", run(deps, profile, request, progress)).await
+    recorded(deps, profile, "ingest", bring(deps, profile, request, progress)).await
 }
 
 impl Summary for IngestReport {
@@ -65,7 +65,11 @@ impl Summary for IngestReport {
     }
 }
 
-async fn run(
+/// The same as a step of another job, which is in the history itself.
+///
+/// # Errors
+/// As [`ingest`].
+pub(super) async fn bring(
     deps: &BatchDeps,
     profile: &StreamProfile,
     request: &IngestRequest,
@@ -94,6 +98,10 @@ async fn run(
 
     let replaces = request.on_conflict == OnConflict::Replace;
     for _ in 0..MAX_TRIES {
+        if request.only_new && deps.lake.known_file(&profile.name, &sha256).await? {
+            let base = deps.lake.newest_table(&profile.name, LakeTable::Readings).await?;
+            return Ok(already_ingested(request, sha256, base.as_ref(), began));
+        }
         let base = if replaces {
             settled_readings(deps, profile).await?
         } else {

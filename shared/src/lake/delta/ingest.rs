@@ -1,6 +1,9 @@
 //! Batch's side: data files that a job wrote, committed as the rows of one history file.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use object_store::{ObjectStore, ObjectStoreExt, PutOptions, path::Path};
 use serde_json::{Map, json};
@@ -72,8 +75,21 @@ impl DeltaLake {
     /// # Errors
     /// The store's.
     pub async fn known_file(&self, stream: &StreamName, sha256: &str) -> Result<bool, LakeError> {
-        let state = self.table(stream, LakeTable::Readings).newest().await?;
-        Ok(state.is_some_and(|state| state.txn(&file_app_id(stream, sha256)).is_some()))
+        Ok(!self.known_files(stream, [sha256]).await?.is_empty())
+    }
+
+    /// Those of the files that were ingested into a stream, by the SHA-256 of their bytes.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn known_files<'a>(
+        &self,
+        stream: &StreamName,
+        sha256s: impl IntoIterator<Item = &'a str, IntoIter: Send> + Send,
+    ) -> Result<BTreeSet<String>, LakeError> {
+        let Some(state) = self.table(stream, LakeTable::Readings).newest().await? else { return Ok(BTreeSet::new()) };
+        let is_known = |sha256: &&str| state.txn(&file_app_id(stream, sha256)).is_some();
+        Ok(sha256s.into_iter().filter(is_known).map(str::to_owned).collect())
     }
 
     /// Stores one data file; nobody sees it before a commit names it.
