@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::history::{Summary, recorded};
 use crate::{
     BatchDeps, BatchError,
-    rollups::{Scope, Settled, WindowQuery, has_unsettled, scope_since, settle_superseded},
+    rollups::{Scope, Settled, Shape, WindowQuery, has_unsettled, scope_since, settle_superseded},
 };
 
 /// A publication is refused when another one came first, which a second look resolves.
@@ -127,7 +127,7 @@ pub(super) async fn publish(
     for _ in 0..MAX_TRIES {
         let expected = deps.views.boundary(&profile.name).await?;
         let published = deps.views.published_shape(&profile.name).await?;
-        let shape = PublishedShape { expected: published, next: Some(shape_of(profile)) };
+        let shape = PublishedShape { expected: published, next: Some(Shape::of(profile).text()) };
         // Windows that another profile published lack what this one has.
         let full = request.full || shape.expected != shape.next;
         let since = expected.lake_version.filter(|_| !full);
@@ -213,13 +213,6 @@ async fn clear_speed(deps: &BatchDeps, profile: &StreamProfile) -> u64 {
         tracing::warn!(stream = profile.name.as_str(), %error, "speed's rows that batch has seen are not cleared yet");
         0
     })
-}
-
-/// What the windows of a profile are computed for.
-fn shape_of(profile: &StreamProfile) -> String {
-    let measures: Vec<&str> = profile.measures.iter().map(|measure| measure.name.as_str()).collect();
-    let (windows_secs, tags) = (&profile.rollup_windows_secs, &profile.rollup_tags);
-    serde_json::json!({ "measures": measures, "windows_secs": windows_secs, "tags": tags }).to_string()
 }
 
 /// The boundary that a publication of this version has: what the lake holds of each partition of a log.

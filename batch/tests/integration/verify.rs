@@ -4,6 +4,7 @@ use arrow::{array::RecordBatch, compute::cast, datatypes::FieldRef};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use kilowatch_batch::{
+    Summary as _,
     ingest::IngestRequest,
     jobs::verify::{VerifyRequest, verify},
 };
@@ -212,6 +213,28 @@ async fn windows_are_compared_whole_however_few_are_computed_at_once() {
         let report = verify(&room.deps, &room.profile, &VerifyRequest { rows_at_once }).await.unwrap();
         assert_eq!((report.partials.checked, report.partials.differing), (57, 1));
     }
+}
+
+#[tokio::test]
+async fn windows_of_another_profile_are_compared_as_they_were_published_and_await_a_roll_up() {
+    let mut room = Room::new().await;
+    room.ingest_bytes("a.txt", &uci(&[&minute(0, 1.0), &minute(70, 2.0)])).await;
+    room.rollup(false).await;
+    let published = room.verify().await.partials.checked;
+    let whole = room.profile.clone();
+    room.profile.measures.truncate(2);
+    room.profile.rollup_windows_secs = vec![900, 3600];
+    let report = room.verify().await;
+    assert_eq!((report.differing(), report.partials.checked, report.awaits_rollup), (0, published, true));
+    assert!(report.holds() && report.sentence().ends_with("windows of another profile await the next roll-up"));
+    // What differs is found all the same, in a measure that this profile does not have.
+    publish(&room, RollupRow { key: a_key(), partial: Partial::of(1.0) }).await;
+    assert_eq!(room.verify().await.partials.differing, 1);
+    room.rollup(false).await;
+    let report = room.verify().await;
+    assert_eq!((report.differing(), report.partials.checked, report.awaits_rollup), (0, 8, false));
+    room.profile = whole;
+    assert!(room.verify().await.awaits_rollup);
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ pub trait BatchViews: std::fmt::Debug + Send + Sync {
     /// The current boundary of a stream.
     async fn boundary(&self, stream: &StreamName) -> Result<Boundary, ViewsError>;
 
-    /// What the published windows were computed for; `None` before the first publication that said so.
+    /// What the published windows were computed for; `None` if the last publication did not say so.
     async fn published_shape(&self, stream: &StreamName) -> Result<Option<String>, ViewsError>;
 
     /// Stages rows for a later publication; nobody reads them yet. Called as often as there are chunks; a row that is

@@ -41,6 +41,9 @@ pub struct VerifyReport {
     pub replayed_readings: u64,
     /// Partials of the computation and of the views.
     pub partials: Compared,
+    /// Whether the published windows are those of a profile with other measures, windows or tags: they were compared as such,
+    /// and the next roll-up publishes the ones of this profile.
+    pub awaits_rollup: bool,
     /// Partitions that this build cannot replay, with the reason. They are not counted as differing, but nothing is proved
     /// of them.
     pub not_replayed: Vec<String>,
@@ -101,9 +104,10 @@ impl Summary for VerifyReport {
             self.anomalies.checked,
             self.partials.checked
         );
+        let awaits = if self.awaits_rollup { "; windows of another profile await the next roll-up" } else { "" };
         match self.not_replayed.len() {
-            0 => compared,
-            partitions => format!("{compared}; {} not replayed", counted(partitions as u64, "partition")),
+            0 => format!("{compared}{awaits}"),
+            partitions => format!("{compared}{awaits}; {} not replayed", counted(partitions as u64, "partition")),
         }
     }
 }

@@ -33,7 +33,9 @@ pub async fn boundary(session: &mut dyn Session, stream: &StreamName) -> Result<
 
 /// What the published windows were computed for, as their publication said.
 pub async fn shape(session: &mut dyn Session, stream: &StreamName) -> Result<Option<String>, ViewsError> {
-    let statement = Statement::new("SELECT shape FROM boundaries WHERE stream = $1").bind(stream.as_str());
+    // Of another publication it tells nothing: that was made by a build that does not know of shapes.
+    let statement = Statement::new("SELECT shape FROM boundaries WHERE stream = $1 AND shaped_at = published_at")
+        .bind(stream.as_str());
     let row = session.fetch_optional(statement).await?;
     Ok(row.map(|row| row.optional_text("shape")).transpose()?.flatten())
 }
@@ -162,12 +164,14 @@ pub async fn replace(
     session.execute(fill.bind(publication.stage.0.to_string()).bind(stream.as_str())).await?;
     session.build_indexes(indexes).await?;
     devices::seen_in_stage(session, stream, publication.stage).await?;
-    let moved =
-        Statement::new("UPDATE boundaries SET lake_version = $2, published_at = $3, shape = $4 WHERE stream = $1")
-            .bind(stream.as_str())
-            .bind(publication.next.lake_version)
-            .bind(now)
-            .bind(publication.shape.next.clone());
+    let moved = Statement::new(
+        "UPDATE boundaries SET lake_version = $2, published_at = $3, shape = $4, shaped_at = $5 WHERE stream = $1",
+    )
+    .bind(stream.as_str())
+    .bind(publication.next.lake_version)
+    .bind(now)
+    .bind(publication.shape.next.clone())
+    .bind(now);
     session.execute(moved).await?;
     let ends = publication
         .next

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use kilowatch_shared::views::{PublishOutcome, ViewsError, open, sqlite::SqliteViews};
+use kilowatch_shared::{
+    checkpoint::Boundary,
+    views::{Publication, PublishOutcome, PublishedShape, ReplacedWindows, ViewsError, open, sqlite::SqliteViews},
+};
 use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
@@ -62,6 +65,29 @@ async fn what_was_committed_is_there_after_a_restart() {
     };
     let views = open(&url).await.unwrap();
     assert_eq!(views.partition(&partition(0)).await.unwrap(), Some(before));
+}
+
+#[tokio::test]
+async fn what_windows_were_computed_for_is_unknown_after_a_build_published_that_does_not_tell() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("views.sqlite");
+    let subject = Subject::around(SqliteViews::open(&path).await.unwrap());
+    let stage = subject.stage(&household(), &[value("m", 0, 1.0)]).await;
+    let publication = Publication {
+        stream: household(),
+        expected: Boundary::default(),
+        next: Boundary { lake_version: Some(1), ..Boundary::default() },
+        stage,
+        replaces: ReplacedWindows::All,
+        shape: PublishedShape { expected: None, next: Some("of a profile".to_owned()) },
+    };
+    assert_eq!(subject.views.publish(&publication).await.unwrap(), PublishOutcome::Published);
+    let shape = async || subject.views.published_shape(&household()).await.unwrap();
+    assert_eq!(shape().await.as_deref(), Some("of a profile"));
+    let mut connection = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    let moved = "UPDATE boundaries SET lake_version = 2, published_at = '2031-01-01T00:00:00.000000Z'";
+    sqlx::query(moved).execute(&mut connection).await.unwrap();
+    assert_eq!(shape().await, None);
 }
 
 #[tokio::test]
