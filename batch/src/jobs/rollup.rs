@@ -132,7 +132,7 @@ pub(super) async fn publish(
         let full = request.full || shape.expected != shape.next;
         let since = expected.lake_version.filter(|_| !full);
         let Settled { table, marked_rows } = match request.as_of {
-            None => settle_superseded(deps, profile, since).await?,
+            None => settle_superseded(deps, profile, since, "rollup").await?,
             Some(as_of) => settled_as_of(deps, profile, since, as_of, &expected).await?,
         };
         superseded_rows += marked_rows;

@@ -59,7 +59,7 @@ enum Look {
 const MAX_OVERTAKEN: u32 = 5;
 
 /// Marks what became superseded since the version `since` (`None` compares all files), until a version is found in which
-/// nothing is left to mark.
+/// nothing is left to mark; `job` is whose step it is.
 ///
 /// # Errors
 /// [`BatchError::Contended`] if other jobs kept replacing the same data files.
@@ -67,6 +67,7 @@ pub(crate) async fn settle_superseded(
     deps: &BatchDeps,
     profile: &StreamProfile,
     since: Option<i64>,
+    job: &'static str,
 ) -> Result<Settled, BatchError> {
     let (mut marked_rows, mut overtaken) = (0, 0);
     while overtaken < MAX_OVERTAKEN {
@@ -82,7 +83,7 @@ pub(crate) async fn settle_superseded(
         }
     }
     Err(BatchError::Contended {
-        job: "rollup",
+        job,
         attempts: MAX_OVERTAKEN,
         reason: "another job replaced the data files of superseded rows each time".to_owned(),
     })

@@ -54,6 +54,12 @@ impl CheckedProfile {
             Some(columns) => {
                 let gained = columns.gained.iter();
                 lines.extend(gained.map(|gained| format!("  the lake gains {gained}; rows that are there have none")));
+                lines.extend(columns.foreign.iter().map(|foreign| {
+                    format!(
+                        "  the lake has {foreign} of another program, which stays and is empty in new rows; declare it as a \
+                         measure or tag of that type to fill it"
+                    )
+                }));
             }
             None => lines.push("  not compared with the lake, which does not answer; see the warning above".to_owned()),
         }

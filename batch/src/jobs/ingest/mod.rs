@@ -194,7 +194,7 @@ async fn read(
 /// The table at a version in which of each device and time one row counts, so that it is known which one is replaced.
 async fn settled_readings(deps: &BatchDeps, profile: &StreamProfile) -> Result<Option<TableFiles>, BatchError> {
     let seen = deps.views.boundary(&profile.name).await?.lake_version;
-    Ok(settle_superseded(deps, profile, seen).await?.table)
+    Ok(settle_superseded(deps, profile, seen, "ingest").await?.table)
 }
 
 fn empty_table() -> LakeSnapshot {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::ColumnChanges;
 use crate::lake::{
     LakeError,
-    schema::{BUCKET_COLUMN, UNIT_KEY, bucket_field, instant_type},
+    schema::{BUCKET_COLUMN, ROLE_KEY, UNIT_KEY, bucket_field, instant_type},
 };
 
 /// Key of commitInfo under which our own facts stand.
@@ -179,11 +179,22 @@ impl StructField {
         })
     }
 
-    /// Takes the unit of the wanted column, if it has none of its own; whether that changed it.
-    fn gain_unit_of(&mut self, wanted: &Self) -> bool {
+    /// What the wanted column has and this one not, for people: a unit, or a place in a profile.
+    fn gains_of(&self, wanted: &Self) -> Option<String> {
+        if !self.metadata.contains_key(ROLE_KEY) && wanted.metadata.contains_key(ROLE_KEY) {
+            return Some(format!("column `{}`, which is there, for the profile", wanted.name));
+        }
         let gains = self.unit().is_empty() && !wanted.unit().is_empty();
+        gains.then(|| format!("unit {} of column `{}`", wanted.unit(), wanted.name))
+    }
+
+    /// Takes what it gains of the wanted column; whether that changed it.
+    fn gain(&mut self, wanted: &Self) -> bool {
+        let gains = self.gains_of(wanted).is_some();
         if gains {
-            self.metadata.insert(UNIT_KEY.to_owned(), wanted.unit().into());
+            for (key, value) in &wanted.metadata {
+                self.metadata.entry(key).or_insert_with(|| value.clone());
+            }
         }
         gains
     }
@@ -215,7 +226,7 @@ impl Metadata {
             match fields.iter_mut().find(|found| found.name == wanted.name) {
                 Some(found) => match found.differs_from(&wanted) {
                     Some(reason) => return Err(LakeError::Refused { reason }),
-                    None => gains |= found.gain_unit_of(&wanted),
+                    None => gains |= found.gain(&wanted),
                 },
                 // The rows that are there have no value in it.
                 None => {
@@ -240,10 +251,7 @@ impl Metadata {
             match known.iter().find(|found| found.name == wanted.name) {
                 Some(found) => match found.differs_from(&wanted) {
                     Some(reason) => changes.refused.push(reason),
-                    None if found.clone().gain_unit_of(&wanted) => {
-                        changes.gained.push(format!("unit {} of column `{}`", wanted.unit(), wanted.name));
-                    }
-                    None => {}
+                    None => changes.gained.extend(found.gains_of(&wanted)),
                 },
                 None => {
                     changes.gained.push(format!("column `{}` ({})", wanted.name, wanted.data_type_name()));
@@ -255,6 +263,10 @@ impl Metadata {
             !self.partition_columns.contains(&found.name) && columns.column_with_name(&found.name).is_none()
         };
         for gone in known.iter().filter(is_gone) {
+            if !gone.metadata.contains_key(ROLE_KEY) {
+                changes.foreign.push(format!("column `{}` ({})", gone.name, gone.data_type_name()));
+                continue;
+            }
             let renamed = new.iter().find(|new| new.data_type == gone.data_type);
             let rename = renamed.map_or_else(String::new, |new| {
                 format!(

@@ -26,6 +26,8 @@ pub struct ColumnChanges {
     pub refused: Vec<String>,
     /// Columns that the profile no longer names, each with what to do: rows are appended without them.
     pub lost: Vec<String>,
+    /// Columns that another program added: rows are appended without them, and nothing reads them but `kilowatch lake`.
+    pub foreign: Vec<String>,
 }
 
 impl DeltaLake {

@@ -9,7 +9,7 @@ mod erased;
 mod gathered;
 mod readings;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use arrow::{
     datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit},
@@ -30,6 +30,10 @@ pub const BUCKET_COLUMN: &str = "bucket";
 
 /// Key of a column's metadata under which the unit of its measure stands.
 pub const UNIT_KEY: &str = "kilowatch.unit";
+
+/// Key of a column's metadata under which stands what it is of a profile: `measure` or `tag`. A column of another program has
+/// none.
+pub const ROLE_KEY: &str = "kilowatch.role";
 
 /// Instants in the lake are whole microseconds, in UTC.
 #[must_use]
@@ -52,17 +56,29 @@ pub fn file_schema(profile: &StreamProfile, table: LakeTable) -> SchemaRef {
     }
 }
 
-/// The same columns as the table declares them: those of the measures say their units.
+/// The same columns as the table declares them: those of measures and tags say that they are, and their units.
 #[must_use]
 pub fn declared_schema(profile: &StreamProfile, table: LakeTable) -> SchemaRef {
     let schema = file_schema(profile, table);
     if table == LakeTable::DeadLetters {
         return schema;
     }
-    let unit_of = |name: &str| profile.measures.iter().find(|measure| measure.name == name).map(|of| of.unit.clone());
-    let fields = schema.fields().iter().map(|field| match unit_of(field.name()).filter(|unit| !unit.is_empty()) {
-        Some(unit) => Arc::new(field.as_ref().clone().with_metadata([(UNIT_KEY.to_owned(), unit)].into())),
-        None => FieldRef::clone(field),
+    let metadata_of = |name: &str| -> HashMap<String, String> {
+        let role = |role: &str| (ROLE_KEY.to_owned(), role.to_owned());
+        match profile.measures.iter().find(|measure| measure.name == name) {
+            Some(measure) if measure.unit.is_empty() => [role("measure")].into(),
+            Some(measure) => [role("measure"), (UNIT_KEY.to_owned(), measure.unit.clone())].into(),
+            None if profile.tags.iter().any(|tag| tag == name) => [role("tag")].into(),
+            None => HashMap::new(),
+        }
+    };
+    let fields = schema.fields().iter().map(|field| {
+        let metadata = metadata_of(field.name());
+        if metadata.is_empty() {
+            FieldRef::clone(field)
+        } else {
+            Arc::new(field.as_ref().clone().with_metadata(metadata))
+        }
     });
     Arc::new(Schema::new(fields.collect::<Vec<FieldRef>>()))
 }

@@ -5,6 +5,8 @@ use kilowatch_shared::{
     stream::{StreamProfile, profile::Measure},
 };
 
+use object_store::{ObjectStoreExt as _, path::Path};
+
 use super::{close, door};
 use crate::contracts::lake::subject::{partition, profile};
 
@@ -38,6 +40,37 @@ async fn a_table_gains_columns_in_a_commit_of_its_own_and_members_of_before_go_o
     let before = lake.open_table(&profile().name, LakeTable::Readings, Some(0)).await.unwrap();
     assert!(before.schema.field_with_name("steam").is_err(), "time travel shows the columns of then");
     assert!(before.with_columns_of(&wider).schema.field_with_name("steam").unwrap().is_nullable());
+}
+
+#[tokio::test]
+async fn a_column_of_another_program_is_told_apart_from_one_that_the_profile_lost_and_can_be_taken_over() {
+    let store = LakeStore::in_memory();
+    let lake = door(&store);
+    close(&lake, 3).await;
+    lake.expand(&with_measure("steam", "t/h")).await.unwrap();
+    // Another program adds a column by a commit of its own.
+    let log = |version: u32| Path::from(format!("meters/readings/_delta_log/{version:020}.json"));
+    let commit = store.objects().get(&log(1)).await.unwrap().bytes().await.unwrap();
+    let line = std::str::from_utf8(&commit).unwrap().lines().find(|line| line.contains("metaData")).unwrap();
+    let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let mut schema: serde_json::Value =
+        serde_json::from_str(line["metaData"]["schemaString"].as_str().unwrap()).unwrap();
+    let theirs = serde_json::json!({"name": "tariff", "type": "double", "nullable": true, "metadata": {}});
+    schema["fields"].as_array_mut().unwrap().push(theirs);
+    line["metaData"]["schemaString"] = schema.to_string().into();
+    store.objects().put(&log(2), line.to_string().into()).await.unwrap();
+
+    let changes = lake.column_changes(&profile()).await.unwrap();
+    assert_eq!(changes.foreign, ["column `tariff` (double)"]);
+    assert!(changes.lost.len() == 1 && changes.lost[0].starts_with("column `steam`"), "{changes:?}");
+    let mut both = with_measure("steam", "t/h");
+    both.measures.push(Measure { name: "tariff".to_owned(), unit: "EUR".to_owned(), label: "Tariff".to_owned() });
+    let changes = lake.column_changes(&both).await.unwrap();
+    assert_eq!(changes.gained, ["column `tariff`, which is there, for the profile"]);
+    assert_eq!(lake.expand(&both).await.unwrap(), Some(3));
+    assert_eq!(lake.column_changes(&both).await.unwrap(), ColumnChanges::default());
+    let changes = lake.column_changes(&with_measure("steam", "t/h")).await.unwrap();
+    assert!(changes.foreign.is_empty() && changes.lost[0].starts_with("column `tariff`"), "{changes:?}");
 }
 
 #[tokio::test]
