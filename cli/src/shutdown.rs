@@ -8,6 +8,9 @@ use tokio_util::sync::CancellationToken;
 /// What a command that was interrupted may take to remove its files and processes.
 pub const CLEANING_UP: Duration = Duration::from_secs(10);
 
+/// Exit code of a process that a second signal ended.
+const SECOND_SIGNAL: i32 = 130;
+
 /// A token that is cancelled by the first Ctrl-C or SIGTERM. A second one ends the process at once: what is not
 /// committed then is found again at the next start.
 ///
@@ -26,13 +29,13 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
                 cancelled.cancel();
             }
         }
-        std::process::exit(130);
+        std::process::exit(SECOND_SIGNAL);
     });
     Ok(token)
 }
 
 /// A token that is cancelled by the first Ctrl-C or SIGTERM, for a command that leaves nothing half done. It has this long to clean up;
-/// then the process ends, for a write that nobody takes away keeps its thread for good.
+/// then the process ends, for a write that nobody takes away keeps its thread for good. A second signal ends it at once.
 ///
 /// # Errors
 /// Signals cannot be handled here.
@@ -44,8 +47,12 @@ pub fn interrupted(grace: Duration) -> std::io::Result<CancellationToken> {
     tokio::spawn(async move {
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
         cancelled.cancel();
-        tokio::time::sleep(grace).await;
-        std::process::exit(1);
+        tokio::select! {
+            () = tokio::time::sleep(grace) => std::process::exit(1),
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        std::process::exit(SECOND_SIGNAL);
     });
     Ok(token)
 }

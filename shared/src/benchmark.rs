@@ -43,6 +43,17 @@ pub struct KeptBenchmark {
     pub benchmark: Benchmark,
 }
 
+/// Benchmarks that the views keep, newest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BenchmarkPage {
+    /// Those that this build can read.
+    pub benchmarks: Vec<KeptBenchmark>,
+    /// Those between them that another build kept and this one cannot read.
+    pub unreadable: Vec<BenchmarkId>,
+    /// The last of this page, if older ones follow.
+    pub next: Option<BenchmarkId>,
+}
+
 /// One run of the benchmark.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Benchmark {

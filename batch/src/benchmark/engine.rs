@@ -27,9 +27,6 @@ const DUCKDB_ROLLUP: &str = include_str!("duckdb_rollup.sql");
 /// What is said of an engine that is not there; the script says the same of a module.
 const NOT_INSTALLED: &str = "not installed";
 
-/// Measures of the UCI format.
-const MEASURES: u64 = UCI_MEASURES.len() as u64;
-
 /// An engine that takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Engine {
@@ -120,20 +117,22 @@ impl Engine {
         folder: &Path,
         took: &Took,
     ) -> Result<Option<f64>, String> {
-        let (expected, what, made) = match task {
-            BenchmarkTask::Ingest => (input.rows, "readings", "readings.parquet"),
-            BenchmarkTask::Rollup => (input.hours, "hours", "hours.parquet"),
+        let (expected, what, file) = match (task, self) {
+            (BenchmarkTask::Ingest, _) => (input.rows, "readings", "readings.parquet"),
+            // One for each measure, and none for an hour in which every value is missing.
+            (BenchmarkTask::Rollup, Self::Kilowatch) => (input.partials, "partials", ""),
+            (BenchmarkTask::Rollup, _) => (input.hours, "hours", "hours.parquet"),
         };
-        let (rows, engine_secs) = match self {
-            Self::Kilowatch => our_work(task, input, &took.output)?,
+        let (made, engine_secs) = match self {
+            Self::Kilowatch => our_work(task, &took.output)?,
             Self::DuckDbProgram | Self::Python(_) => {
-                (parquet_rows(&folder.join(made))?, took.output.trim().parse().ok())
+                (parquet_rows(&folder.join(file))?, took.output.trim().parse().ok())
             }
         };
-        if rows == expected {
+        if made == expected {
             Ok(engine_secs)
         } else {
-            Err(format!("it made {rows} {what} where there are {expected}"))
+            Err(format!("it made {made} {what} where there are {expected}"))
         }
     }
 }
@@ -222,19 +221,13 @@ pub(super) fn without(command: &mut Command, request: &BenchmarkRequest) {
     }
 }
 
-/// What our own report says: rows, and how long it took, of a roll-up the query alone.
-fn our_work(task: BenchmarkTask, input: &InputFile, output: &str) -> Result<(u64, Option<f64>), String> {
+/// What our own report says: rows or partials, and how long it took, of a roll-up the query alone.
+fn our_work(task: BenchmarkTask, output: &str) -> Result<(u64, Option<f64>), String> {
     let report: Value = serde_json::from_str(output).map_err(|error| format!("its report is unreadable: {error}"))?;
     let number = |name: &str| report[name].as_u64().ok_or_else(|| format!("its report has no `{name}`"));
     match task {
         BenchmarkTask::Ingest => Ok((number("rows")?, report["seconds"].as_f64())),
-        BenchmarkTask::Rollup => {
-            // One for each measure, and none for an hour in which every value is missing.
-            let partials = number("partials")?;
-            let hours =
-                if partials > 0 && partials <= MEASURES * input.hours { input.hours } else { partials / MEASURES };
-            Ok((hours, report["query_seconds"].as_f64()))
-        }
+        BenchmarkTask::Rollup => Ok((number("partials")?, report["query_seconds"].as_f64())),
     }
 }
 
@@ -243,7 +236,7 @@ mod tests {
     use super::*;
 
     fn input() -> InputFile {
-        InputFile { path: PathBuf::from("x"), bytes: 1, rows: 60, hours: 1 }
+        InputFile { path: PathBuf::from("x"), bytes: 1, rows: 60, hours: 1, partials: 7 }
     }
 
     fn says(output: &str, task: BenchmarkTask) -> Result<Option<f64>, String> {
@@ -256,7 +249,11 @@ mod tests {
         assert_eq!(says(r#"{"rows": 60, "seconds": 0.5}"#, BenchmarkTask::Ingest), Ok(Some(0.5)));
         let error = says(r#"{"rows": 59, "seconds": 0.5}"#, BenchmarkTask::Ingest).unwrap_err();
         assert_eq!(error, "it made 59 readings where there are 60");
-        assert!(says(r#"{"partials": 0}"#, BenchmarkTask::Rollup).is_err());
+        assert_eq!(says(r#"{"partials": 7, "query_seconds": 0.25}"#, BenchmarkTask::Rollup), Ok(Some(0.25)));
+        for partials in [0, 1, 6, 8] {
+            let error = says(&format!(r#"{{"partials": {partials}}}"#), BenchmarkTask::Rollup).unwrap_err();
+            assert_eq!(error, format!("it made {partials} partials where there are 7"));
+        }
         assert!(says("", BenchmarkTask::Rollup).is_err());
     }
 }

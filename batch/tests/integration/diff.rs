@@ -11,8 +11,9 @@ use kilowatch_batch::{
     diff::{ChangedRows, Versions, changed_hours, changed_rows, hours_schema, rows_schema},
 };
 use kilowatch_shared::lake::{
-    LakeTable,
+    LakeError, LakeTable,
     delta::{LakeFile, Rewrite},
+    session::Engine,
 };
 
 use crate::bench_room::{Room, instant, minute, uci};
@@ -160,4 +161,17 @@ fn without_bucket(room: &Room, batch: &RecordBatch) -> RecordBatch {
         arrow::compute::cast(batch.column_by_name(field.name()).unwrap(), field.data_type()).unwrap()
     };
     RecordBatch::try_new(schema.clone(), schema.fields().iter().map(column).collect()).unwrap()
+}
+
+#[tokio::test]
+async fn a_comparison_that_has_too_little_memory_says_so() {
+    let room = Room::new().await;
+    for (name, at) in [("a.txt", 0), ("b.txt", 1)] {
+        room.ingest_bytes(name, &uci(&[&minute(at, 1.0)])).await;
+    }
+    let open = |version| room.deps.lake.open_table(&room.profile.name, LakeTable::Readings, Some(version));
+    let (from, to) = (open(0).await.unwrap(), open(1).await.unwrap());
+    let versions = Versions::new(from, to).on(Engine::start().unwrap(), 1);
+    let error = changed_rows::<BatchError>(&room.deps.lake, &versions, async |_| Ok(())).await.unwrap_err();
+    assert!(matches!(error, BatchError::Lake(LakeError::OutOfMemory { .. })), "{error}");
 }

@@ -5,7 +5,8 @@ use askama::Template;
 use chrono::FixedOffset;
 use kilowatch_shared::{
     benchmark::{
-        Benchmark, BenchmarkId, BenchmarkTask, EngineFound, KeptBenchmark, Measurement, MeasurementResult, Spread,
+        Benchmark, BenchmarkId, BenchmarkPage, BenchmarkTask, EngineFound, KeptBenchmark, Measurement,
+        MeasurementResult, Spread,
     },
     wording::{counted, grouped},
 };
@@ -30,6 +31,8 @@ struct BenchmarksPage {
     /// The run that is looked at; none before the first.
     run: Option<ShownRun>,
     runs: Vec<RunRow>,
+    /// Which runs are left out; empty if none is.
+    unreadable: String,
     is_first: bool,
     /// Link to the first page of runs.
     newest: String,
@@ -104,10 +107,10 @@ pub(super) async fn show_benchmarks(
     let profile = state.profile(&params)?;
     let zone = offset(profile);
     let asked = params.get("run", |text| BenchmarkId::parse(text).ok_or("must be the number of a run"))?;
-    let (page, next) = find_page(&state, &params, SHOWN_RUNS).await?;
+    let BenchmarkPage { benchmarks: page, unreadable, next } = find_page(&state, &params, SHOWN_RUNS).await?;
     let shown = match asked {
         Some(id) => Some(find_run(&state, id).await?),
-        None => state.views.list_benchmarks(None, 1).await?.pop(),
+        None => state.views.list_benchmarks(None, SHOWN_RUNS).await?.benchmarks.into_iter().next(),
     };
     let shown_id = shown.as_ref().map(|kept| kept.id);
     let stream = if profile.name == state.default_stream { String::new() } else { format!("&stream={}", profile.name) };
@@ -122,15 +125,28 @@ pub(super) async fn show_benchmarks(
             .into_iter()
             .map(|kept| RunRow::new(link(Some(kept.id)), Some(kept.id) == shown_id, &kept.benchmark, zone))
             .collect(),
+        unreadable: unreadable_note(&unreadable),
         is_first: params.text("cursor").is_none(),
         newest: link(shown_id),
         older: next.map(|cursor| format!("{}&cursor={cursor}", link(shown_id))).unwrap_or_default(),
     })
 }
 
+fn unreadable_note(left_out: &[BenchmarkId]) -> String {
+    let numbers: Vec<String> = left_out.iter().map(ToString::to_string).collect();
+    match left_out.len() {
+        0 => String::new(),
+        runs => format!(
+            "{} of another build, which this one cannot read, left out: {}",
+            counted(runs as u64, "run"),
+            numbers.join(", ")
+        ),
+    }
+}
+
 async fn find_run(state: &AppState, id: BenchmarkId) -> Result<KeptBenchmark, ApiError> {
     state.views.benchmark(id).await?.ok_or_else(|| {
-        ApiError::new(ErrorCode::NotFound, format!("there is no benchmark {id}"))
+        ApiError::new(ErrorCode::NotFound, format!("there is no benchmark {id} that this build can read"))
             .hint("the newest hundred are kept; list them with GET /api/benchmarks")
     })
 }

@@ -166,6 +166,12 @@ pub enum LakeError {
         /// What the engine said.
         reason: String,
     },
+    /// The engine would need more memory than the session has.
+    #[error("the engine needs more memory than it may use: {reason}")]
+    OutOfMemory {
+        /// Which operator.
+        reason: String,
+    },
     /// A query needs more than it may have.
     #[error("the query {need}; ask for less, or raise `{setting}`")]
     LimitReached {

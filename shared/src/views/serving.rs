@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ViewsError;
 use crate::{
     anomaly::{Anomaly, Severity},
-    benchmark::{BenchmarkId, KeptBenchmark},
+    benchmark::{BenchmarkId, BenchmarkPage, KeptBenchmark},
     checkpoint::Boundary,
     dead_letter::DeadLetter,
     forecast::ForecastVintage,
@@ -242,8 +242,8 @@ pub trait ServingViews: std::fmt::Debug + Send + Sync {
     async fn verifications(&self) -> Result<Vec<Verification>, ViewsError>;
 
     /// Benchmarks, newest first, at most `limit`, those kept before `after` if it is given.
-    async fn list_benchmarks(&self, after: Option<BenchmarkId>, limit: u32) -> Result<Vec<KeptBenchmark>, ViewsError>;
+    async fn list_benchmarks(&self, after: Option<BenchmarkId>, limit: u32) -> Result<BenchmarkPage, ViewsError>;
 
-    /// One of them.
+    /// One of them, if it is there and this build can read it.
     async fn benchmark(&self, id: BenchmarkId) -> Result<Option<KeptBenchmark>, ViewsError>;
 }

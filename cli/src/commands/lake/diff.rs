@@ -8,9 +8,9 @@ use kilowatch_batch::{
 };
 use kilowatch_shared::{
     lake::{
-        AsOf, TableName,
+        AsOf, LakeError, TableName,
         delta::DeltaLake,
-        session::{Engine, QueryLimits, too_many_rows, took_too_long},
+        session::{Engine, QueryLimits, too_many_rows, too_much_memory, took_too_long},
     },
     wording::{counted, grouped},
 };
@@ -69,7 +69,15 @@ struct DiffSummary {
 pub async fn run(args: &DiffArgs, lake: &DeltaLake, context: &Context) -> anyhow::Result<()> {
     let limits = args.limits.over(context.settings.lake.sql)?;
     let compared = tokio::time::timeout(limits.time, compare(args, &limits, lake, context)).await;
-    compared.unwrap_or_else(|_| Err(took_too_long(&limits).into()))
+    compared.unwrap_or_else(|_| Err(took_too_long(&limits).into())).map_err(|error| with_setting(error, &limits))
+}
+
+/// Names the setting where the comparison ran out of memory: the jobs that compare versions as well have none for it.
+fn with_setting(error: anyhow::Error, limits: &QueryLimits) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(BatchError::Lake(LakeError::OutOfMemory { .. })) => too_much_memory(limits).into(),
+        _ => error,
+    }
 }
 
 async fn compare(args: &DiffArgs, limits: &QueryLimits, lake: &DeltaLake, context: &Context) -> anyhow::Result<()> {
@@ -169,5 +177,22 @@ impl Examples {
 
     fn text(&self) -> anyhow::Result<String> {
         if self.batches.is_empty() { Ok(String::new()) } else { Ok(pretty_format_batches(&self.batches)?.to_string()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_needs_too_much_memory_is_told_which_setting_to_raise() {
+        let limits = QueryLimits { time: Duration::from_secs(1), memory_bytes: 16 << 20, rows: 1 };
+        let out_of_memory = LakeError::OutOfMemory { reason: "HashJoinInput".to_owned() };
+        let said = with_setting(BatchError::Lake(out_of_memory).into(), &limits).to_string();
+        assert!(said.contains("more than 16 MB") && said.contains("`lake.sql.max_memory_mb`"), "{said}");
+        let other = BatchError::Lake(LakeError::Query { reason: "broken".to_owned() });
+        assert!(with_setting(other.into(), &limits).to_string().contains("broken"));
     }
 }

@@ -46,6 +46,10 @@ impl LakeCommand {
     pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let interrupted = shutdown::interrupted(LEFTOVER_GRACE * 2)?;
         let lake = stores::open_lake(context)?;
+        let left = match &self {
+            Self::Head(_) | Self::Sql(_) | Self::Diff(_) => "; a file that was to be written is as it was",
+            Self::Tables | Self::Versions(_) | Self::Files(_) | Self::Schema(_) => "",
+        };
         let work = async {
             match self {
                 Self::Tables => tables::run(&lake, context).await,
@@ -59,7 +63,7 @@ impl LakeCommand {
         };
         tokio::select! {
             done = work => done.map(|()| ExitCode::SUCCESS),
-            () = interrupted.cancelled() => Err(anyhow::anyhow!("interrupted before the end; a file that was to be written is as it was")),
+            () = interrupted.cancelled() => Err(anyhow::anyhow!("interrupted before the end{left}")),
         }
     }
 }

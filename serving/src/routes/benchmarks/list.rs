@@ -1,7 +1,7 @@
 //! `GET /api/benchmarks`
 
 use actix_web::{HttpRequest, web};
-use kilowatch_shared::benchmark::{BenchmarkId, KeptBenchmark};
+use kilowatch_shared::benchmark::{BenchmarkId, BenchmarkPage};
 use serde::Serialize;
 
 use super::body::BenchmarkBody;
@@ -17,6 +17,8 @@ const MAX_LIMIT: u32 = 100;
 #[derive(Debug, Serialize)]
 pub(crate) struct BenchmarksBody {
     data: Vec<BenchmarkBody>,
+    /// Numbers of those that another build kept and this one cannot read.
+    unreadable: Vec<BenchmarkId>,
     next_cursor: Option<String>,
 }
 
@@ -25,22 +27,19 @@ pub(crate) async fn list_benchmarks(
     state: web::Data<AppState>,
 ) -> Result<web::Json<BenchmarksBody>, ApiError> {
     let params = Params::parse(request.query_string(), &["limit", "cursor"])?;
-    let (benchmarks, next_cursor) = find_page(&state, &params, DEFAULT_LIMIT).await?;
-    Ok(web::Json(BenchmarksBody { data: benchmarks.into_iter().map(BenchmarkBody::from).collect(), next_cursor }))
+    let BenchmarkPage { benchmarks, unreadable, next } = find_page(&state, &params, DEFAULT_LIMIT).await?;
+    let data = benchmarks.into_iter().map(BenchmarkBody::from).collect();
+    Ok(web::Json(BenchmarksBody { data, unreadable, next_cursor: next.map(|next| next.to_string()) }))
 }
 
-/// The page that the parameters `limit` and `cursor` ask for, and the cursor of the next one.
+/// The page that the parameters `limit` and `cursor` ask for.
 pub(crate) async fn find_page(
     state: &AppState,
     params: &Params,
     default_limit: u32,
-) -> Result<(Vec<KeptBenchmark>, Option<String>), ApiError> {
+) -> Result<BenchmarkPage, ApiError> {
     let limit = params.limit(default_limit, MAX_LIMIT)?;
     let cursor = |text: &str| BenchmarkId::parse(text).ok_or("must be a next_cursor of an earlier answer");
     let after = params.get("cursor", cursor)?;
-    let mut benchmarks = state.views.list_benchmarks(after, limit + 1).await?;
-    let more = benchmarks.len() > limit as usize;
-    benchmarks.truncate(limit as usize);
-    let next = benchmarks.last().filter(|_| more).map(|last| last.id.to_string());
-    Ok((benchmarks, next))
+    Ok(state.views.list_benchmarks(after, limit).await?)
 }

@@ -38,14 +38,14 @@ impl Engine {
     /// Starts a thread a core.
     ///
     /// # Errors
-    /// [`LakeError::Query`] if the system gives no threads.
+    /// [`LakeError::Query`] if the system gives no file handles to wait with. Where it gives no thread, the runtime panics.
     pub fn start() -> Result<Arc<Self>, LakeError> {
         let runtime = Builder::new_multi_thread()
             .thread_name("lake-engine")
             .thread_stack_size(DEEP_STACK_BYTES)
             .enable_all()
             .build()
-            .map_err(|error| LakeError::Query { reason: format!("no threads for the engine: {error}") })?;
+            .map_err(|error| LakeError::Query { reason: format!("no file handles for the engine: {error}") })?;
         Ok(Arc::new(Self { runtime: Some(runtime) }))
     }
 

@@ -25,7 +25,9 @@ use datafusion::{
 use tokio_util::task::AbortOnDropHandle;
 
 pub use engine::{DEEP_STACK_BYTES, Engine};
-pub use read_only::{LONGEST_QUERY_BYTES, Query, QueryLimits, ReadOnlySession, too_many_rows, took_too_long};
+pub use read_only::{
+    LONGEST_QUERY_BYTES, Query, QueryLimits, ReadOnlySession, too_many_rows, too_much_memory, took_too_long,
+};
 pub use rows::QueryRows;
 
 use provider::{LakeTableProvider, store_url};
@@ -145,7 +147,7 @@ impl LakeSession {
     /// Runs a query whose rows are taken as they come; the caller bounds the time.
     ///
     /// # Errors
-    /// [`LakeError::Query`]; errors of later rows come in the stream, and [`stream_error`] says what they mean.
+    /// [`LakeError::Query`] or [`LakeError::OutOfMemory`]; errors of later rows come in the stream, and [`stream_error`] says what they mean.
     pub async fn stream(&self, sql: &str) -> Result<SendableRecordBatchStream, LakeError> {
         let (context, query) = (self.context.clone(), sql.to_owned());
         let begin = async move {
@@ -227,5 +229,9 @@ pub fn stream_error(error: &DataFusionError) -> LakeError {
 }
 
 fn query_error(error: &DataFusionError) -> LakeError {
-    LakeError::Query { reason: error.strip_backtrace() }
+    let reason = error.strip_backtrace();
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => LakeError::OutOfMemory { reason },
+        _ => LakeError::Query { reason },
+    }
 }

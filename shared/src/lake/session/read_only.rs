@@ -196,13 +196,19 @@ pub fn too_many_rows(limits: &QueryLimits) -> LakeError {
     LakeError::LimitReached { need: format!("gives more than {} rows", limits.rows), setting: "lake.sql.max_rows" }
 }
 
+/// The error of a query that needs more memory than it may use.
+#[must_use]
+pub fn too_much_memory(limits: &QueryLimits) -> LakeError {
+    LakeError::LimitReached {
+        need: format!("needs more than {} MB of memory", limits.memory_bytes >> 20),
+        setting: "lake.sql.max_memory_mb",
+    }
+}
+
 /// What an error of the engine means where memory is limited.
 pub(super) fn limited_error(error: &DataFusionError, limits: &QueryLimits) -> LakeError {
-    if matches!(error.find_root(), DataFusionError::ResourcesExhausted(_)) {
-        return LakeError::LimitReached {
-            need: format!("needs more than {} MB of memory", limits.memory_bytes >> 20),
-            setting: "lake.sql.max_memory_mb",
-        };
+    match query_error(error) {
+        LakeError::OutOfMemory { .. } => too_much_memory(limits),
+        other => other,
     }
-    query_error(error)
 }

@@ -8,7 +8,7 @@ use super::{
     models, partitions, publication, rollups, verifications,
 };
 use crate::{
-    benchmark::{BenchmarkId, KeptBenchmark},
+    benchmark::{BenchmarkId, BenchmarkPage, KeptBenchmark},
     dead_letter::DeadLetter,
     forecast::ForecastVintage,
     job::JobRun,
@@ -150,13 +150,13 @@ impl<D: Database> ServingViews for SqlViews<D> {
         let rows = self.database.fetch(verifications::all()).await?;
         rows.iter().map(verifications::verification_of).collect()
     }
-    async fn list_benchmarks(&self, after: Option<BenchmarkId>, limit: u32) -> Result<Vec<KeptBenchmark>, ViewsError> {
+    async fn list_benchmarks(&self, after: Option<BenchmarkId>, limit: u32) -> Result<BenchmarkPage, ViewsError> {
         let rows = self.database.fetch(benchmarks::page(after, limit)).await?;
-        rows.iter().map(benchmarks::benchmark_of).collect()
+        benchmarks::page_of(&rows, limit)
     }
 
     async fn benchmark(&self, id: BenchmarkId) -> Result<Option<KeptBenchmark>, ViewsError> {
         let row = self.database.fetch_optional(benchmarks::one(id)).await?;
-        row.as_ref().map(benchmarks::benchmark_of).transpose()
+        Ok(row.as_ref().map(benchmarks::benchmark_of).transpose()?.and_then(Result::ok))
     }
 }

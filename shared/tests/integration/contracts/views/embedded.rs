@@ -4,12 +4,18 @@ use std::path::Path;
 
 use kilowatch_shared::{
     checkpoint::Boundary,
-    views::{Publication, PublishOutcome, PublishedShape, ReplacedWindows, ViewsError, open, sqlite::SqliteViews},
+    views::{
+        BatchViews as _, Publication, PublishOutcome, PublishedShape, ReplacedWindows, ServingViews as _, ViewsError,
+        open, sqlite::SqliteViews,
+    },
 };
 use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
-use super::subject::{Subject, cut, household, partition, rollups, value};
+use super::{
+    listing::benchmark,
+    subject::{Subject, cut, household, partition, rollups, value},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_handles_on_one_file_see_and_write_the_same_views() {
@@ -88,6 +94,24 @@ async fn what_windows_were_computed_for_is_unknown_after_a_build_published_that_
     let moved = "UPDATE boundaries SET lake_version = 2, published_at = '2031-01-01T00:00:00.000000Z'";
     sqlx::query(moved).execute(&mut connection).await.unwrap();
     assert_eq!(shape().await, None);
+}
+
+#[tokio::test]
+async fn a_benchmark_that_another_build_kept_is_left_out_and_told_of() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("views.sqlite");
+    let views = SqliteViews::open(&path).await.unwrap();
+    for seed in [1, 2, 3] {
+        views.add_benchmark(&benchmark(seed)).await.unwrap();
+    }
+    let mut connection = SqliteConnection::connect(path.to_str().unwrap()).await.unwrap();
+    let foreign = "UPDATE benchmarks SET body = '{\"form\": 2}' WHERE id >= 2";
+    sqlx::query(foreign).execute(&mut connection).await.unwrap();
+    let first = views.list_benchmarks(None, 2).await.unwrap();
+    assert_eq!((first.benchmarks.len(), first.unreadable.len()), (0, 2));
+    assert_eq!(views.benchmark(first.unreadable[0]).await.unwrap(), None);
+    let second = views.list_benchmarks(first.next, 2).await.unwrap();
+    assert_eq!((second.benchmarks[0].benchmark.seed, second.unreadable.len(), second.next), (1, 0, None));
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use kilowatch_shared::{
     anomaly::{Anomaly, AnomalyOrigin, Severity},
-    benchmark::{Benchmark, BenchmarkTask, EngineFound, Figures, Machine, Measurement, MeasurementResult, Spread},
+    benchmark::{
+        Benchmark, BenchmarkPage, BenchmarkTask, EngineFound, Figures, Machine, Measurement, MeasurementResult, Spread,
+    },
     job::{JobRun, JobStatus},
     model::ModelId,
     position::StreamName,
@@ -174,7 +176,7 @@ pub async fn the_last_verification_of_each_stream_is_kept(subject: &Subject) {
     assert_eq!(kept, [found("grid", 2, 1), found("household", 3, 5)]);
 }
 
-fn benchmark(seed: u64) -> Benchmark {
+pub fn benchmark(seed: u64) -> Benchmark {
     let spread = Spread { min: 0.1, median: 1.0 / 3.0, max: 0.7 };
     let figures = Figures { wall_secs: spread, cpu_secs: spread, peak_bytes: spread, engine_secs: None };
     let measurement = |engine: &str, result| Measurement {
@@ -203,16 +205,17 @@ fn benchmark(seed: u64) -> Benchmark {
 }
 
 pub async fn benchmarks_come_newest_first_page_by_page_and_whole(subject: &Subject) {
-    assert_eq!(subject.views.list_benchmarks(None, 10).await.unwrap(), []);
+    assert_eq!(subject.views.list_benchmarks(None, 10).await.unwrap(), BenchmarkPage::default());
     for seed in 1..=5 {
         subject.views.add_benchmark(&benchmark(seed)).await.unwrap();
     }
     let (mut found, mut after) = (Vec::new(), None);
     loop {
         let page = subject.views.list_benchmarks(after, 2).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        found.extend(page);
+        assert!(page.unreadable.is_empty() && page.benchmarks.len() <= 2);
+        found.extend(page.benchmarks);
+        let Some(next) = page.next else { break };
+        after = Some(next);
     }
     let seeds: Vec<u64> = found.iter().map(|kept| kept.benchmark.seed).collect();
     assert_eq!(seeds, [5, 4, 3, 2, 1]);
@@ -225,7 +228,7 @@ pub async fn the_newest_benchmarks_are_kept(subject: &Subject) {
     for seed in 1..=added {
         subject.views.add_benchmark(&benchmark(seed)).await.unwrap();
     }
-    let kept = subject.views.list_benchmarks(None, 2 * KEPT_BENCHMARKS).await.unwrap();
+    let kept = subject.views.list_benchmarks(None, 2 * KEPT_BENCHMARKS).await.unwrap().benchmarks;
     assert_eq!(kept.len(), KEPT_BENCHMARKS as usize);
     assert_eq!(kept.last().map(|oldest| oldest.benchmark.seed), Some(4));
 }
