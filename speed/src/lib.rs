@@ -26,4 +26,4 @@ pub use config::SpeedConfig;
 pub use error::{SpeedError, StepError};
 pub use layer::{SpeedDeps, SpeedLayer};
 pub use outbox::{Outbox, Sink};
-pub use status::{LakeTrouble, OutboxStatus, PartitionStatus, SpeedStatus};
+pub use status::{CloseTrouble, OutboxStatus, PartitionStatus, SpeedStatus};

@@ -26,28 +26,39 @@ pub struct Drain {
     /// Where each partition ended when the run began. What comes later to others' partitions is not waited for, or a
     /// producer that goes on would keep all of them from ending.
     ends: BTreeMap<PartitionId, Offset>,
+    /// How long something may refuse what a partition needs. What is only away is waited for.
+    patience: Duration,
 }
 
 impl Drain {
-    /// Everything that is in the topic now.
+    /// Everything that is in the topic now, unless something refuses it for longer than `patience`.
     ///
     /// # Errors
     /// The log does not answer.
-    pub async fn begin(log: &SharedLog, views: SharedViews, profile: &StreamProfile) -> anyhow::Result<Self> {
+    pub async fn begin(
+        log: &SharedLog,
+        views: SharedViews,
+        profile: &StreamProfile,
+        patience: Duration,
+    ) -> anyhow::Result<Self> {
         let ends = ends(log, profile).await.context("asking the topic where it ends")?;
-        Ok(Self { views, stream: profile.name.clone(), ends })
+        Ok(Self { views, stream: profile.name.clone(), ends, patience })
     }
 
     /// Completes when `layer` has nothing left to apply and neither have the others, and nothing is left to be told.
     ///
     /// # Errors
-    /// A partition of this member waits for an operator, so that the end would never come.
+    /// A partition of this member waits for an operator, or is refused what it needs, so that the end would never come.
     pub async fn wait(&self, layer: Arc<SpeedLayer>) -> anyhow::Result<()> {
         loop {
             let status = layer.status();
             let stopped = status.partitions.iter().find_map(|own| Some((&own.partition, own.stopped.as_ref()?)));
             if let Some((partition, reason)) = stopped {
                 bail!("{partition} is stopped: {reason}");
+            }
+            if let Some((partition, trouble)) = status.refused_for(self.patience) {
+                let secs = self.patience.as_secs_f64();
+                bail!("{partition} cannot go on, and could not for {secs} s (speed.stop_deadline_ms): {trouble}");
             }
             if !status.is_caught_up() {
                 tokio::time::sleep(OWN_POLL).await;
@@ -68,10 +79,14 @@ impl Drain {
     /// It could not; the error says why, what is left, and who closes it.
     pub fn was_closed(status: &SpeedStatus) -> anyhow::Result<()> {
         let left = status.unclosed();
-        let errors: Vec<&str> = status.lake_errors().into_iter().collect();
-        let why = match errors.is_empty() {
-            true => "speed.stop_deadline_ms was too short to bring it to the lake".to_owned(),
-            false => format!("the lake does not take it ({})", errors.join("; ")),
+        let errors = status.close_errors();
+        let said = errors.keys().copied().collect::<Vec<_>>().join("; ");
+        let why = if errors.is_empty() {
+            "speed.stop_deadline_ms was too short to bring it to the lake".to_owned()
+        } else if errors.values().all(|of_lake| *of_lake) {
+            format!("the lake does not take it ({said})")
+        } else {
+            format!("it could not be brought to the lake ({said})")
         };
         ensure!(
             left.is_empty(),

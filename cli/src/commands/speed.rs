@@ -55,7 +55,7 @@ pub struct RunArgs {
     /// In a group that is as soon as this member's own partitions have no lag, and other members have applied what was in
     /// theirs when this one started. So a member that stands by without partitions ends with the others, and takes over if
     /// one of them dies. A partition of this member that waits for an operator ends the run with exit code 1, and so does a
-    /// lake that did not get everything within `speed.stop_deadline_ms`.
+    /// lake that did not get everything, or refused what a partition needs to go on, for `speed.stop_deadline_ms`.
     #[arg(long)]
     until_caught_up: bool,
 }
@@ -101,7 +101,7 @@ impl RunArgs {
             config.window_ms = config.window_ms.min(DRAIN_WINDOW_MS);
         }
         let drain = match args.until_caught_up {
-            true => Some(Drain::begin(&log, stores.views.clone(), &profile).await?),
+            true => Some(Drain::begin(&log, stores.views.clone(), &profile, config.stop_deadline()).await?),
             false => None,
         };
         let layer = layer(&stores, &log, vec![profile.clone()], config);

@@ -18,6 +18,7 @@ mod ingest_s3;
 mod lake;
 mod process;
 mod publishing;
+mod refused_lake;
 mod rounds;
 #[cfg(feature = "service-tests")]
 #[path = "../../../shared/tests/integration/schema.rs"]

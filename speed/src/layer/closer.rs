@@ -146,7 +146,7 @@ impl Closer {
         for (partition, reply) in replies {
             match attempt.close.outcomes().get(&partition) {
                 Some(outcome) => {
-                    self.board.lake_took(&partition);
+                    self.board.close_went_through(&partition);
                     // Nobody waits any more if the partition was taken away meanwhile.
                     let _gone = reply.send(outcome.clone());
                 }
@@ -160,11 +160,12 @@ impl Closer {
         let pause = attempt.delays.next().unwrap_or_default();
         attempt.due = Instant::now() + pause;
         attempt.failures += 1;
-        attempt.refusals = if error.retry_hint() == RetryHint::Never { attempt.refusals + 1 } else { 0 };
+        let of_lake = matches!(error, StepError::Lake(_));
+        attempt.refusals = if of_lake && error.retry_hint() == RetryHint::Never { attempt.refusals + 1 } else { 0 };
         // A first refusal may come of what was read before somebody else's commit; L is read again after it.
         let refused = attempt.refusals > 1;
         for (partition, _) in &attempt.replies {
-            self.board.lake_failed(partition, error.to_string(), refused, self.clock.now());
+            self.board.close_failed(partition, (error.to_string(), of_lake), refused, self.clock.now());
         }
         if attempt.said_at.is_none_or(|at| at.elapsed() >= SAID_EVERY) {
             attempt.said_at = Some(Instant::now());
@@ -220,6 +221,8 @@ fn hurry(attempts: &mut [Attempt]) {
     let now = Instant::now();
     for attempt in attempts {
         attempt.due = attempt.due.min(now);
+        // The lake may be back: what fails once more must not wait as long as after an hour.
+        attempt.delays = Box::new(Backoff::patient().delays());
     }
 }
 

@@ -11,7 +11,7 @@ use kilowatch_shared::{
     position::{Offset, PartitionId, StreamName},
 };
 
-use super::{LakeTrouble, OutboxStatus, PartitionStatus, SpeedStatus};
+use super::{CloseTrouble, OutboxStatus, PartitionStatus, SpeedStatus};
 use crate::{config::SpeedConfig, member::PhaseName};
 
 /// How all partitions and streams of this process are.
@@ -58,9 +58,10 @@ impl StatusBoard {
             turned_at: None,
             stopped: None,
             trouble: None,
+            refused_since: None,
             unclosed_cuts: 0,
             unclosed_bytes: 0,
-            lake_trouble: None,
+            close_trouble: None,
         });
         change(status);
     }
@@ -70,24 +71,30 @@ impl StatusBoard {
     }
 
     /// Notes that a close of a partition failed and will be tried again. One that went to another member is not noted.
-    pub(crate) fn lake_failed(&self, partition: &PartitionId, error: String, refused: bool, now: DateTime<Utc>) {
+    pub(crate) fn close_failed(
+        &self,
+        partition: &PartitionId,
+        (error, of_lake): (String, bool),
+        refused: bool,
+        now: DateTime<Utc>,
+    ) {
         if let Some(status) = self.lock().partitions.get_mut(partition) {
-            let since = status.lake_trouble.as_ref().map_or(now, |trouble| trouble.since);
-            status.lake_trouble = Some(LakeTrouble { error, since, refused });
+            let since = status.close_trouble.as_ref().map_or(now, |trouble| trouble.since);
+            status.close_trouble = Some(CloseTrouble { error, of_lake, since, refused });
         }
     }
 
     /// Notes that no close of a partition fails any more.
-    pub(crate) fn lake_took(&self, partition: &PartitionId) {
+    pub(crate) fn close_went_through(&self, partition: &PartitionId) {
         if let Some(status) = self.lock().partitions.get_mut(partition) {
-            status.lake_trouble = None;
+            status.close_trouble = None;
         }
     }
 
-    /// Why the lake does not take a partition's segments.
-    pub(crate) fn lake_error(&self, partition: &PartitionId) -> Option<String> {
+    /// Why a partition's segments are not in the lake.
+    pub(crate) fn close_error(&self, partition: &PartitionId) -> Option<String> {
         let board = self.lock();
-        Some(board.partitions.get(partition)?.lake_trouble.as_ref()?.error.clone())
+        Some(board.partitions.get(partition)?.close_trouble.as_ref()?.error.clone())
     }
 
     /// How far the lake holds the partitions of a stream.

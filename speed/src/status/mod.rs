@@ -7,4 +7,4 @@ mod seen;
 mod tests;
 
 pub(crate) use board::StatusBoard;
-pub use seen::{LakeTrouble, OutboxStatus, PartitionStatus, SpeedStatus};
+pub use seen::{CloseTrouble, OutboxStatus, PartitionStatus, SpeedStatus};

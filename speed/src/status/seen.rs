@@ -1,6 +1,9 @@
 //! What is seen of the layer at one moment, and what of it is a problem.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use kilowatch_shared::{
@@ -36,22 +39,26 @@ pub struct PartitionStatus {
     pub stopped: Option<StopReason>,
     /// What it waits for and tries again, if it does.
     pub trouble: Option<String>,
+    /// Since when that is a refusal, which somebody has to mend, and not a neighbour that is away.
+    pub refused_since: Option<DateTime<Utc>>,
     /// Cuts that the lake does not hold yet.
     pub unclosed_cuts: usize,
     /// Bytes of rows in memory that the lake does not hold yet.
     pub unclosed_bytes: usize,
-    /// Why the lake does not take its segments, if it does not.
-    pub lake_trouble: Option<LakeTrouble>,
+    /// Why its segments do not get into the lake, if they do not.
+    pub close_trouble: Option<CloseTrouble>,
 }
 
 /// Closes of a partition that fail and are tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LakeTrouble {
+pub struct CloseTrouble {
     /// What the last one said.
     pub error: String,
+    /// Whether the lake said it, and not the views or the log, which a close asks as well.
+    pub of_lake: bool,
     /// When the first of them failed.
     pub since: DateTime<Utc>,
-    /// Whether somebody has to mend something before it goes through. A lake that is only away is a problem once too many
+    /// Whether somebody has to mend the lake before it goes through. A neighbour that is only away is a problem once too many
     /// cuts wait for it.
     pub refused: bool,
 }
@@ -117,10 +124,21 @@ impl SpeedStatus {
         self.partitions.iter().filter_map(unclosed).collect()
     }
 
-    /// What closes that are tried again fail with, each once.
+    /// What closes that are tried again fail with, each once, and whether the lake said it.
     #[must_use]
-    pub fn lake_errors(&self) -> BTreeSet<&str> {
-        self.partitions.iter().filter_map(|status| Some(status.lake_trouble.as_ref()?.error.as_str())).collect()
+    pub fn close_errors(&self) -> BTreeMap<&str, bool> {
+        let troubles = self.partitions.iter().filter_map(|status| status.close_trouble.as_ref());
+        troubles.map(|trouble| (trouble.error.as_str(), trouble.of_lake)).collect()
+    }
+
+    /// The first partition that could not go on for so long, though nothing it waits for is merely away.
+    #[must_use]
+    pub fn refused_for(&self, patience: Duration) -> Option<(&PartitionId, &str)> {
+        self.partitions.iter().find_map(|status| {
+            let since = status.refused_since?;
+            let waited = (self.seen_at - since).to_std().ok()?;
+            Some((&status.partition, status.trouble.as_deref()?)).filter(|_| waited >= patience)
+        })
     }
 
     /// What keeps the layer from being ready, one line each; nothing if it is.
@@ -143,13 +161,14 @@ impl SpeedStatus {
     }
 
     fn lake_problem(&self, status: &PartitionStatus) -> Option<String> {
-        let trouble = status.lake_trouble.as_ref();
+        let trouble = status.close_trouble.as_ref();
         if status.unclosed_cuts <= self.unclosed_cuts_alarm && trouble.is_none_or(|trouble| !trouble.refused) {
             return None;
         }
-        let why = trouble.map(|LakeTrouble { error, since, .. }| {
+        let why = trouble.map(|CloseTrouble { error, of_lake, since, .. }| {
             let secs = (self.seen_at - *since).num_seconds().max(0);
-            format!("; it has taken none for {secs} s: {error}")
+            let what = if *of_lake { "it has taken none" } else { "closes fail" };
+            format!("; {what} for {secs} s: {error}")
         });
         // The close that fails holds one cut at least, even before its partition has counted it.
         let cuts = counted(status.unclosed_cuts.max(1) as u64, "cut");

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_shared::position::{Offset, PartitionId, SourceId, StreamName};
 
@@ -97,6 +99,37 @@ fn deliveries_that_fail_are_a_problem_after_their_time_and_a_full_outbox_at_once
     assert_eq!(problems(&board, 9000), Vec::<String>::new());
 }
 
+fn of_lake(error: &str) -> (String, bool) {
+    (error.to_owned(), true)
+}
+
+#[test]
+fn what_the_views_say_during_a_close_is_not_told_as_the_lakes() {
+    let board = board(|status| {
+        status.unclosed_cuts = 31;
+        status.turned_at = Some(NOON + TimeDelta::seconds(70));
+    });
+    let partition = board.snapshot(&SpeedConfig::default(), NOON).partitions.remove(0).partition;
+    board.close_failed(&partition, ("the views are not available: no route".to_owned(), false), false, NOON);
+    assert!(problems(&board, 70)[0].ends_with("; closes fail for 70 s: the views are not available: no route"));
+    let status = board.snapshot(&SpeedConfig::default(), NOON);
+    assert_eq!(status.close_errors(), [("the views are not available: no route", false)].into());
+}
+
+#[test]
+fn a_partition_is_refused_for_good_only_after_some_time_and_not_by_what_is_away() {
+    let board = board(|status| status.trouble = Some("the lake refused: no permission".to_owned()));
+    let refused = |seconds: i64| {
+        let status = board.snapshot(&SpeedConfig::default(), NOON + TimeDelta::seconds(seconds));
+        status.refused_for(Duration::from_secs(20)).map(|(_, trouble)| trouble.to_owned())
+    };
+    assert_eq!(refused(9000), None);
+    let partition = board.snapshot(&SpeedConfig::default(), NOON).partitions.remove(0).partition;
+    board.update(&partition, |status| status.refused_since = Some(NOON));
+    assert_eq!(refused(19), None);
+    assert_eq!(refused(20).as_deref(), Some("the lake refused: no permission"));
+}
+
 #[test]
 fn a_lake_that_refuses_is_a_problem_at_once_and_one_that_is_away_with_its_cuts() {
     let board = board(|status| {
@@ -104,19 +137,19 @@ fn a_lake_that_refuses_is_a_problem_at_once_and_one_that_is_away_with_its_cuts()
         status.turned_at = Some(NOON + TimeDelta::seconds(70));
     });
     let partition = board.snapshot(&SpeedConfig::default(), NOON).partitions.remove(0).partition;
-    board.lake_failed(&partition, "the lake is not available: no route".to_owned(), false, NOON);
+    board.close_failed(&partition, of_lake("the lake is not available: no route"), false, NOON);
     assert_eq!(problems(&board, 70), Vec::<String>::new());
-    board.lake_failed(&partition, "the lake refused: disk full".to_owned(), true, NOON + TimeDelta::seconds(60));
+    board.close_failed(&partition, of_lake("the lake refused: disk full"), true, NOON + TimeDelta::seconds(60));
     assert_eq!(
         problems(&board, 70),
         [
             "grid/log:x:t/0 has 1 cut that the lake does not hold yet; it has taken none for 70 s: the lake refused: disk full"
         ]
     );
-    board.lake_took(&partition);
+    board.close_went_through(&partition);
     assert_eq!(problems(&board, 70), Vec::<String>::new());
     board.update(&partition, |status| status.unclosed_cuts = 31);
-    board.lake_failed(&partition, "the lake is not available: no route".to_owned(), false, NOON);
+    board.close_failed(&partition, of_lake("the lake is not available: no route"), false, NOON);
     assert!(problems(&board, 70)[0].ends_with("it has taken none for 70 s: the lake is not available: no route"));
 }
 
@@ -125,6 +158,6 @@ fn what_a_close_says_of_a_partition_that_went_to_another_member_is_not_noted() {
     let board = board(|_| {});
     let partition = board.snapshot(&SpeedConfig::default(), NOON).partitions.remove(0).partition;
     board.forget(&partition);
-    board.lake_failed(&partition, "the lake refused: disk full".to_owned(), true, NOON);
+    board.close_failed(&partition, of_lake("the lake refused: disk full"), true, NOON);
     assert_eq!(board.snapshot(&SpeedConfig::default(), NOON).partitions, []);
 }

@@ -52,7 +52,7 @@ async fn detection_goes_on_while_the_lake_refuses_and_each_segment_is_closed_onc
     let run = bench.run_with(config());
     let mut produced = goes_on(&bench, &run, 6).await;
     wait_until("both partitions say what the lake says", async || refused(&run.layer.status()) == 2).await;
-    let since = |status: SpeedStatus| status.partitions.into_iter().map(|one| one.lake_trouble.unwrap().since).min();
+    let since = |status: SpeedStatus| status.partitions.into_iter().map(|one| one.close_trouble.unwrap().since).min();
     let first = since(run.layer.status());
     produced += goes_on(&bench, &run, 4).await;
     let status = run.layer.status();
@@ -78,7 +78,7 @@ async fn a_stop_leaves_what_the_lake_refuses_to_the_next_owner_which_judges_on_b
     run.stop().await;
     let status = layer.status();
     assert_eq!(status.unclosed().len(), 2, "{status:?}");
-    assert_eq!(status.lake_errors().into_iter().collect::<Vec<_>>(), [REFUSAL]);
+    assert_eq!(status.close_errors(), [(REFUSAL, true)].into());
     assert_eq!(bench.owners().await, 0, "a partition was not released");
 
     let run = bench.run_with(config());

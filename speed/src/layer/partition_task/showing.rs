@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use kilowatch_shared::retry::RetryHint;
+
 use super::PartitionTask;
-use crate::{member::PhaseName, telemetry};
+use crate::{error::StepError, member::PhaseName, telemetry};
 
 impl PartitionTask {
-    /// Writes on the board how the partition is now, and what it waits for.
-    pub(super) fn show(&mut self, trouble: Option<String>) {
+    /// Writes on the board how the partition is now, and what its last step failed with.
+    pub(super) fn show(&mut self, trouble: Option<&StepError>) {
         if self.worker.phase() == PhaseName::Running {
             self.stopped = None;
         }
@@ -31,10 +33,12 @@ impl PartitionTask {
             }
             status.unclosed_cuts = worker.unclosed_cuts();
             status.unclosed_bytes = worker.unclosed_bytes();
-            status.trouble = trouble;
+            let refused = trouble.is_some_and(|error| error.retry_hint() == RetryHint::Never);
+            status.refused_since = if refused { status.refused_since.or(Some(now)) } else { None };
+            status.trouble = trouble.map(ToString::to_string);
             // Another member may have closed what this one could not.
             if worker.phase() == PhaseName::Running && worker.unclosed_cuts() == 0 {
-                status.lake_trouble = None;
+                status.close_trouble = None;
             }
         });
     }

@@ -27,7 +27,7 @@ impl PartitionTask {
                     tracing::warn!(%partition, "a stop left what did not go to the lake for the next owner to close");
                 }
                 Ok(Err(error)) => tracing::warn!(%partition, %error, "a stop left its last batch for a replay"),
-                Err(_elapsed) => match self.context.board.lake_error(partition) {
+                Err(_elapsed) => match self.context.board.close_error(partition) {
                     Some(error) => {
                         tracing::warn!(%partition, cuts, %error, "a stop left cuts that the lake does not take for the next owner to close");
                     }

@@ -96,7 +96,7 @@ impl PartitionTask {
                         partition = %self.worker.partition(), %error, retry_ms = pause.as_millis(),
                         "a step will be tried again"
                     );
-                    self.show(Some(error.to_string()));
+                    self.show(Some(&error));
                     pause
                 }
             };
