@@ -157,8 +157,9 @@ pub trait BatchViews: std::fmt::Debug + Send + Sync {
     /// When the newest run of a job that did not fail began; `None` if the history has none.
     async fn last_job_start(&self, stream: &StreamName, job: &str) -> Result<Option<DateTime<Utc>>, ViewsError>;
 
-    /// Takes or renews the lease of a stream's schedule. False while another holder's lease lasts. One that ends more than
-    /// a whole length after this one would was taken by a clock that jumped, and is passed over.
+    /// Takes or renews the lease of a stream's schedule. False while another holder's lease lasts, by the clock of the server
+    /// if there is one. A lease that ends more than a whole length after this one would was taken by a clock that jumped, and
+    /// is passed over.
     async fn lease_schedule(&self, stream: &StreamName, lease: &Lease) -> Result<bool, ViewsError>;
 
     /// Gives the lease back, if it is `holder`'s.

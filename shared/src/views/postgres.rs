@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, PgPool, Postgres, Transaction,
     postgres::{PgArguments, PgConnectOptions, PgPoolOptions},
@@ -160,6 +161,10 @@ impl Session for PostgresSession {
             rows = rest;
         }
         Ok(changed)
+    }
+
+    async fn time(&mut self, _asked_at: DateTime<Utc>) -> Result<DateTime<Utc>, ViewsError> {
+        sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&mut *self.0).await.map_err(translate)
     }
 
     async fn commit(self: Box<Self>) -> Result<(), ViewsError> {

@@ -163,7 +163,8 @@ impl<D: Database> BatchViews for SqlViews<D> {
 
     async fn lease_schedule(&self, stream: &StreamName, lease: &Lease) -> Result<bool, ViewsError> {
         let mut session = self.database.write().await?;
-        let taken = session.execute(schedule::take(stream, lease)).await? == 1;
+        let lease = lease.at(session.time(lease.now).await?);
+        let taken = session.execute(schedule::take(stream, &lease)).await? == 1;
         session.commit().await?;
         Ok(taken)
     }

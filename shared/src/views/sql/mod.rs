@@ -29,6 +29,7 @@ pub mod statement;
 mod verifications;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 pub use row::Row;
 pub use statement::{Bulk, Statement, Value};
@@ -57,6 +58,12 @@ pub trait Session: Send {
     /// Builds what [`Session::drop_indexes`] took away.
     async fn build_indexes(&mut self, _definitions: Vec<String>) -> Result<(), ViewsError> {
         Ok(())
+    }
+
+    /// The time by the one clock that everybody who uses the database shares: that of whoever asks, where the database is a
+    /// file of this machine.
+    async fn time(&mut self, asked_at: DateTime<Utc>) -> Result<DateTime<Utc>, ViewsError> {
+        Ok(asked_at)
     }
 
     /// Makes everything durable and visible at once.

@@ -1,19 +1,36 @@
 //! What is of Postgres alone, in a schema of its own for each test.
 
+use chrono::TimeDelta;
 use kilowatch_shared::{
     checkpoint::OwnerToken,
     retry::RetryHint,
-    views::{SpeedViews, ViewsError, postgres::PostgresViews},
+    views::{BatchViews as _, Lease, SpeedViews, ViewsError, postgres::PostgresViews},
 };
 use sqlx::{Connection, PgConnection};
 
-use super::subject::{cut, partition};
+use super::subject::{cut, household, noon, partition};
 use crate::schema::Schema;
 
 /// Views in a fresh schema.
 pub async fn fresh() -> (PostgresViews, Schema) {
     let schema = Schema::fresh().await;
     (PostgresViews::connect(&schema.url).await.unwrap(), schema)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_whose_clocks_differ_do_not_take_a_schedule_from_each_other() {
+    let (views, _schema) = fresh().await;
+    let (one, two) = (OwnerToken::fresh(), OwnerToken::fresh());
+    let take = async |holder, clock_secs: i64| {
+        let now = noon() + TimeDelta::seconds(clock_secs);
+        let lease = Lease { holder, now, until: now + TimeDelta::seconds(3600) };
+        views.lease_schedule(&household(), &lease).await.unwrap()
+    };
+    assert!(take(one, 0).await);
+    for differing in [-86_400, -30, 30, 7200, 86_400] {
+        assert!(!take(two, differing).await, "taken by a clock that differs by {differing} s");
+        assert!(take(one, differing).await, "the holder could not renew when its clock had jumped by {differing} s");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

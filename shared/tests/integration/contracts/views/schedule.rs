@@ -10,11 +10,13 @@ use kilowatch_shared::{
 
 use super::subject::{Subject, hour, household, noon};
 
-/// A lease of ten seconds, taken so many seconds after noon.
+/// A lease of so many seconds, asked for at noon: views on a server have another time, which goes on.
 fn lease(holder: OwnerToken, seconds: i64) -> Lease {
-    let now = noon() + TimeDelta::seconds(seconds);
-    Lease { holder, now, until: now + TimeDelta::seconds(10) }
+    Lease { holder, now: noon(), until: noon() + TimeDelta::seconds(seconds) }
 }
+
+/// Longer than any test.
+const LONG: i64 = 86_400;
 
 async fn take(subject: &Subject, lease: Lease) -> bool {
     subject.views.lease_schedule(&household(), &lease).await.unwrap()
@@ -22,31 +24,34 @@ async fn take(subject: &Subject, lease: Lease) -> bool {
 
 pub async fn one_process_runs_a_schedule_until_its_lease_ends_or_is_given_back(subject: &Subject) {
     let (one, two) = (OwnerToken::fresh(), OwnerToken::fresh());
-    assert!(take(subject, lease(one, 0)).await);
-    assert!(!take(subject, lease(two, 1)).await, "two run a schedule at once");
+    assert!(take(subject, lease(one, LONG)).await);
+    assert!(!take(subject, lease(two, LONG)).await, "two run a schedule at once");
     let other = StreamName::parse("grid").unwrap();
-    assert!(subject.views.lease_schedule(&other, &lease(two, 1)).await.unwrap(), "streams share a lease");
-    assert!(take(subject, lease(one, 5)).await, "a holder cannot renew");
-    assert!(!take(subject, lease(two, 14)).await, "a renewed lease ended early");
-    assert!(take(subject, lease(two, 15)).await, "a lease does not end");
+    assert!(subject.views.lease_schedule(&other, &lease(two, LONG)).await.unwrap(), "streams share a lease");
+    assert!(take(subject, lease(one, LONG)).await, "a holder cannot renew");
+    assert!(!take(subject, lease(two, LONG)).await, "a renewed lease ended early");
+    assert!(take(subject, lease(one, 0)).await, "a holder cannot renew for no time");
+    assert!(take(subject, lease(two, LONG)).await, "a lease does not end");
     subject.views.release_schedule(&household(), one).await.unwrap();
-    assert!(!take(subject, lease(one, 16)).await, "somebody else's release counted");
+    assert!(!take(subject, lease(one, LONG)).await, "somebody else's release counted");
     subject.views.release_schedule(&household(), two).await.unwrap();
-    assert!(take(subject, lease(one, 16)).await, "a lease that was given back lasts");
+    assert!(take(subject, lease(one, LONG)).await, "a lease that was given back lasts");
 }
 
 pub async fn a_schedule_is_not_kept_by_a_clock_that_ran_ahead(subject: &Subject) {
     let (ahead, right) = (OwnerToken::fresh(), OwnerToken::fresh());
-    assert!(take(subject, lease(ahead, 10)).await);
-    assert!(!take(subject, lease(right, 0)).await, "clocks that differ by a little took the lease from each other");
-    assert!(take(subject, lease(ahead, 86_400)).await);
-    assert!(take(subject, lease(right, 0)).await, "tomorrow's lease holds today");
+    assert!(take(subject, lease(ahead, 2 * LONG)).await);
+    assert!(!take(subject, lease(right, LONG)).await, "clocks that differ by a little took the lease from each other");
+    assert!(take(subject, lease(ahead, 3 * LONG)).await);
+    assert!(take(subject, lease(right, LONG)).await, "a lease of the day after tomorrow holds today");
 }
 
 pub async fn of_processes_that_ask_at_once_one_runs_the_schedule(subject: &Subject) {
     let tries = (0..8).map(|_| {
         let views = subject.views.clone();
-        tokio::spawn(async move { views.lease_schedule(&household(), &lease(OwnerToken::fresh(), 0)).await.unwrap() })
+        tokio::spawn(
+            async move { views.lease_schedule(&household(), &lease(OwnerToken::fresh(), LONG)).await.unwrap() },
+        )
     });
     let mut holders = 0;
     for attempt in tries.collect::<Vec<_>>() {
