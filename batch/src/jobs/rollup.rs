@@ -13,6 +13,7 @@ use kilowatch_shared::{
     rollup::RollupRow,
     stream::StreamProfile,
     views::{Publication, PublishOutcome, PublishedShape, ReplacedWindows, StageId},
+    wording::counted,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -61,6 +62,10 @@ pub struct RollupReport {
     pub windows: Option<u64>,
     /// Partials that were published: one a window, measure and group.
     pub partials: u64,
+    /// Data files whose rows it read, once for each length of windows.
+    pub read_files: u64,
+    /// Their rows, those of other windows included; `None` if the writer of a file did not say how many it has.
+    pub read_rows: Option<u64>,
     /// Live rows that were marked because a file holds their device and time.
     pub superseded_rows: u64,
     /// The lake's version that the views had seen before; `None` before the first publication.
@@ -105,9 +110,14 @@ impl Summary for RollupReport {
         let Some(version) = self.boundary.lake_version.filter(|_| self.outcome == RollupOutcome::Published) else {
             return "nothing new in the lake".to_owned();
         };
-        match self.windows {
-            Some(windows) => format!("{windows} windows published up to lake version {version}"),
+        let published = match self.windows {
+            Some(windows) => format!("{} published up to lake version {version}", counted(windows, "window")),
             None => format!("all windows published up to lake version {version}, {} partials", self.partials),
+        };
+        let files = counted(self.read_files, "data file");
+        match self.read_rows {
+            Some(rows) => format!("{published}, from {} of {files}", counted(rows, "row")),
+            None => format!("{published}, from {files}"),
         }
     }
 }
@@ -149,6 +159,8 @@ pub(super) async fn publish(
             full: matches!(scope, Scope::All),
             windows: None,
             partials: staging.staged,
+            read_files: staging.read_files,
+            read_rows: staging.read_rows,
             superseded_rows,
             since: expected.lake_version,
             boundary: next.clone(),
@@ -226,6 +238,8 @@ fn up_to_date(boundary: Boundary, began: Instant) -> RollupReport {
         full: false,
         windows: Some(0),
         partials: 0,
+        read_files: 0,
+        read_rows: Some(0),
         superseded_rows: 0,
         since: boundary.lake_version,
         boundary,
@@ -243,13 +257,24 @@ struct Staging<'a> {
     stage: StageId,
     waiting: Vec<RollupRow>,
     staged: u64,
+    read_files: u64,
+    read_rows: Option<u64>,
     elapsed: Duration,
 }
 
 impl<'a> Staging<'a> {
     fn new(deps: &'a BatchDeps, profile: &'a StreamProfile) -> Self {
         let stage = StageId(Uuid::new_v4());
-        Self { deps, profile, stage, waiting: Vec::new(), staged: 0, elapsed: Duration::ZERO }
+        Self {
+            deps,
+            profile,
+            stage,
+            waiting: Vec::new(),
+            staged: 0,
+            read_files: 0,
+            read_rows: Some(0),
+            elapsed: Duration::ZERO,
+        }
     }
 
     /// Computes and stages what is in the scope; tells how long the engine worked.
@@ -261,6 +286,7 @@ impl<'a> Staging<'a> {
         if files.files.is_empty() {
             return Ok(Duration::ZERO);
         }
+        (self.read_files, self.read_rows) = (files.files.len() as u64, files.rows());
         let mut query = WindowQuery::over(&self.deps.lake, &files, self.profile)?;
         for secs in &self.profile.rollup_windows_secs {
             query.for_each(*secs, only, async |rows| self.add(rows).await).await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use kilowatch_batch::{
-    BatchError,
+    BatchError, Summary as _,
     ingest::{ColumnChoice, NoProgress},
     jobs::{
         compact::{CompactRequest, compact},
@@ -93,6 +93,8 @@ async fn only_the_windows_that_new_rows_touch_are_replaced() {
     room.ingest_bytes("b.txt", &uci(&[&minute(62, 3.0)])).await;
     let report = room.rollup(false).await;
     assert_eq!((report.full, report.windows, report.partials), (false, Some(1), 7));
+    assert_eq!((report.read_files, report.read_rows), (2, Some(3)), "the row of the month before is in a third one");
+    assert_eq!(report.sentence(), "1 window published up to lake version 1, from 3 rows of 2 data files");
     let published = room.published().await;
     let touched = published.get(&key("2007-01-01T00:00:00Z", "active_power")).unwrap();
     assert_eq!((touched.count, touched.sum), (2, 4.0));
