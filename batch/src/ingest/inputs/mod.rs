@@ -208,3 +208,44 @@ async fn aside<T: Send + 'static>(
 ) -> Result<T, BatchError> {
     Ok(spawn_blocking(work).await.map_err(|error| BatchError::stopped("ingest", &error))??)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, sync::Arc};
+
+    use object_store::{ObjectStoreExt as _, memory::InMemory};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_object_is_fetched_again_once_it_has_changed_whether_it_was_listed_or_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = LakeStore::over("memory://", Arc::new(InMemory::new()));
+        let key = ObjectPath::from("new/a.csv");
+        let inputs = async |is_listed: bool| {
+            let listed = if is_listed { Some(store.objects().head(&key).await.unwrap()) } else { None };
+            let object = Named::Object { store: store.clone(), bucket: "b".to_owned(), key: key.clone(), listed };
+            let spool = Spool::open(folder.path().to_owned(), IngestConfig::default());
+            Inputs { waiting: [object].into(), archive: None, spool }
+        };
+        let mut seen = SeenFiles::default();
+        for (content, sha256) in [("a", "1"), ("b", "2")] {
+            store.objects().put(&key, content.into()).await.unwrap();
+            let mut found = inputs(true).await;
+            assert_eq!(found.leave_out_seen(&mut seen).await.unwrap(), 0);
+            let input = found.next().await.unwrap().unwrap();
+            assert_eq!(std::fs::read_to_string(&input.at).unwrap(), content);
+            seen.note(&input, sha256);
+            seen.begin(&BTreeSet::from([sha256.to_owned()]));
+            for is_listed in [true, false] {
+                assert_eq!(inputs(is_listed).await.leave_out_seen(&mut seen).await.unwrap(), 1);
+            }
+        }
+        seen.begin(&BTreeSet::new());
+        assert_eq!(
+            inputs(true).await.leave_out_seen(&mut seen).await.unwrap(),
+            0,
+            "the lake does not have it any more"
+        );
+    }
+}
