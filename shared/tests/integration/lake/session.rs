@@ -121,5 +121,5 @@ async fn a_query_ends_at_its_limits() {
     let limits = SessionLimits { memory_bytes: 1_000, ..SessionLimits::default() };
     let large = "SELECT power, count(*) FROM r GROUP BY power ORDER BY power";
     let error = lake_session(lake.store(), &tables, &limits).unwrap().collect(large).await.unwrap_err();
-    assert!(matches!(error, LakeError::Query { .. }), "{error}");
+    assert!(matches!(error, LakeError::OutOfMemory { .. }), "{error}");
 }
