@@ -16,6 +16,7 @@ use crate::{
     ingest::NoProgress,
     jobs::{
         compact::{CompactRequest, compact},
+        expire::{ExpireRequest, expire},
         forecast::{ForecastRequest, forecast},
         rollup::{RollupRequest, rollup},
         train::{TrainRequest, declared_models, job_of, train},
@@ -61,7 +62,7 @@ pub async fn run_schedule(
     let run = async {
         loop {
             for stream in &mut streams {
-                stream.turn(deps, (config, retention)).await;
+                stream.turn(deps, (config, &retention)).await;
             }
             let next = streams.iter().filter_map(StreamSchedule::next_run).min();
             let wait = next.map_or(TimeDelta::MAX, |next| next - deps.clock.now());
@@ -95,7 +96,7 @@ impl StreamSchedule<'_> {
         self.schedule.next_run().filter(|_| self.is_ours())
     }
 
-    async fn turn(&mut self, deps: &BatchDeps, config: (&ScheduleConfig, RetentionConfig)) {
+    async fn turn(&mut self, deps: &BatchDeps, config: (&ScheduleConfig, &RetentionConfig)) {
         if !self.is_ours() {
             self.knows_history = false;
             return;
@@ -165,7 +166,7 @@ async fn run_job(
     deps: &BatchDeps,
     profile: &StreamProfile,
     job: ScheduledJob,
-    (config, retention): (&ScheduleConfig, RetentionConfig),
+    (config, retention): (&ScheduleConfig, &RetentionConfig),
 ) -> RetryHint {
     match job {
         ScheduledJob::Rollup => told(profile, job, rollup(deps, profile, &RollupRequest::default()).await),
@@ -176,8 +177,12 @@ async fn run_job(
         ScheduledJob::Compact => {
             told(profile, job, compact(deps, profile, &CompactRequest::default(), Arc::new(NoProgress)).await)
         }
+        ScheduledJob::Expire => {
+            let request = ExpireRequest { retention: retention.clone(), ..ExpireRequest::default() };
+            told(profile, job, expire(deps, profile, &request, Arc::new(NoProgress)).await)
+        }
         ScheduledJob::Vacuum => {
-            let request = VacuumRequest { retention, ..VacuumRequest::default() };
+            let request = VacuumRequest { retention: retention.clone(), ..VacuumRequest::default() };
             told(profile, job, vacuum(deps, profile, &request, Arc::new(NoProgress)).await)
         }
         ScheduledJob::Train => {

@@ -10,6 +10,7 @@ mod crashes;
 mod diff;
 mod erase;
 mod expansion;
+mod expire;
 mod forecast;
 mod held_out;
 mod history;

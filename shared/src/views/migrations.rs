@@ -10,7 +10,7 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
 };
 
-const SQLITE: [(i64, &str, &str); 9] = [
+const SQLITE: [(i64, &str, &str); 10] = [
     (1, "views", include_str!("../../migrations/sqlite/0001_views.sql")),
     (2, "outbox", include_str!("../../migrations/sqlite/0002_outbox.sql")),
     (3, "expand anomalies", include_str!("../../migrations/sqlite/0003_expand_anomalies.sql")),
@@ -20,9 +20,10 @@ const SQLITE: [(i64, &str, &str); 9] = [
     (7, "expand benchmarks", include_str!("../../migrations/sqlite/0007_expand_benchmarks.sql")),
     (8, "erasures", include_str!("../../migrations/sqlite/0008_erasures.sql")),
     (9, "expand boundaries", include_str!("../../migrations/sqlite/0009_expand_boundaries.sql")),
+    (10, "age floors", include_str!("../../migrations/sqlite/0010_age_floors.sql")),
 ];
 
-const POSTGRES: [(i64, &str, &str); 9] = [
+const POSTGRES: [(i64, &str, &str); 10] = [
     (1, "views", include_str!("../../migrations/postgres/0001_views.sql")),
     (2, "outbox", include_str!("../../migrations/postgres/0002_outbox.sql")),
     (3, "expand anomalies", include_str!("../../migrations/postgres/0003_expand_anomalies.sql")),
@@ -32,6 +33,7 @@ const POSTGRES: [(i64, &str, &str); 9] = [
     (7, "expand benchmarks", include_str!("../../migrations/postgres/0007_expand_benchmarks.sql")),
     (8, "erasures", include_str!("../../migrations/postgres/0008_erasures.sql")),
     (9, "expand boundaries", include_str!("../../migrations/postgres/0009_expand_boundaries.sql")),
+    (10, "age floors", include_str!("../../migrations/postgres/0010_age_floors.sql")),
 ];
 
 /// The steps of SQLite.

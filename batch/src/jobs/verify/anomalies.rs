@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use kilowatch_shared::{
     anomaly::{Anomaly, AnomalyOrigin, Findings},
     checkpoint::{Cut, OffsetSpan},
@@ -9,6 +10,7 @@ use kilowatch_shared::{
     lake::{SegmentLake, delta::TableFiles},
     position::{Offset, PartitionId},
     stream::StreamProfile,
+    views::Aged,
 };
 
 use super::VerifyReport;
@@ -24,6 +26,7 @@ pub(super) async fn compare(
     table: &TableFiles,
     report: &mut VerifyReport,
 ) -> Result<(), BatchError> {
+    let floor = deps.views.age_floors(&profile.name).await?.of(Aged::Anomalies);
     for partition in deps.views.known_partitions(&profile.name).await? {
         let Some(closed) = table.snapshot().closed_to(&partition) else { continue };
         let cuts: Vec<Cut> = deps.views.cuts(&partition).await?.into_iter().filter(|cut| cut.offset < closed).collect();
@@ -31,7 +34,10 @@ pub(super) async fn compare(
         let outcome = replay.run(&cuts, closed).await?;
         report.replayed_readings += replay.readings;
         match outcome {
-            Ok(()) => compare_partition(deps, &partition, closed, replay.alarms, report).await?,
+            Ok(()) => {
+                replay.alarms.retain(|_, alarm| floor.is_none_or(|floor| alarm.event_time >= floor));
+                compare_partition(deps, &partition, (closed, floor), replay.alarms, report).await?;
+            }
             Err(reason) => report.not_replayed.push(format!("{partition}: {reason}")),
         }
     }
@@ -41,7 +47,7 @@ pub(super) async fn compare(
 async fn compare_partition(
     deps: &BatchDeps,
     partition: &PartitionId,
-    closed: Offset,
+    (closed, floor): (Offset, Option<DateTime<Utc>>),
     mut replayed: HashMap<String, Anomaly>,
     report: &mut VerifyReport,
 ) -> Result<(), BatchError> {
@@ -49,6 +55,11 @@ async fn compare_partition(
     for mut anomaly in
         served.filter(|anomaly| anomaly.origin == AnomalyOrigin::Speed && anomaly.position.offset < closed)
     {
+        // It is gone by the next expiry, unless a notification of it still waits.
+        if floor.is_some_and(|floor| anomaly.event_time < floor) {
+            report.too_old += 1;
+            continue;
+        }
         // An episode may have ended above L, which the lake does not know yet.
         anomaly.ended = anomaly.ended.filter(|end| end.end_offset < closed);
         report.anomalies.checked += 1;

@@ -41,6 +41,9 @@ pub struct VerifyReport {
     pub replayed_readings: u64,
     /// Partials of the computation and of the views.
     pub partials: Compared,
+    /// Published partials of windows that begin before the floor of their age, and alarms before theirs: they are not
+    /// compared, for what they were made of is gone, or they are about to go.
+    pub too_old: u64,
     /// Partitions that this build cannot replay, with the reason. They are not counted as differing, but nothing is proved
     /// of them.
     pub not_replayed: Vec<String>,
@@ -101,9 +104,13 @@ impl Summary for VerifyReport {
             self.anomalies.checked,
             self.partials.checked
         );
+        let too_old = match self.too_old {
+            0 => String::new(),
+            rows => format!("; {} too old to be compared", counted(rows, "row")),
+        };
         match self.not_replayed.len() {
-            0 => compared,
-            partitions => format!("{compared}; {} not replayed", counted(partitions as u64, "partition")),
+            0 => compared + &too_old,
+            partitions => format!("{compared}{too_old}; {} not replayed", counted(partitions as u64, "partition")),
         }
     }
 }

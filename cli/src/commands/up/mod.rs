@@ -137,8 +137,13 @@ async fn run_layers(
 
     // Not a task of its own: a job that runs at the stop is dropped, and publishes nothing half.
     let (deps, profiles) = (stores.batch(), [profile.clone()]);
-    let schedule =
-        run_schedule(&deps, &profiles, &context.settings.schedule, context.settings.retention, layers_stop.clone());
+    let schedule = run_schedule(
+        &deps,
+        &profiles,
+        &context.settings.schedule,
+        context.settings.retention.clone(),
+        layers_stop.clone(),
+    );
     let mut schedule = pin!(schedule.fuse());
     let mut outcome = Ok(());
     tokio::select! {

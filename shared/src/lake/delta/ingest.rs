@@ -278,7 +278,7 @@ struct FileCommit<'a> {
     replaced: Replaced<'a>,
 }
 
-fn holds_all(state: Option<&TableState>, files: &[Arc<LakeFile>]) -> bool {
+pub(super) fn holds_all(state: Option<&TableState>, files: &[Arc<LakeFile>]) -> bool {
     files.iter().all(|file| state.is_some_and(|state| state.file(&file.path).is_some()))
 }
 
@@ -287,7 +287,7 @@ fn file_app_id(stream: &StreamName, sha256: &str) -> String {
     format!("{stream}/file/{sha256}")
 }
 
-fn removal(file: &LakeFile, data_change: bool, deletion_timestamp: i64) -> LogLine {
+pub(super) fn removal(file: &LakeFile, data_change: bool, deletion_timestamp: i64) -> LogLine {
     let bucket = file.bucket.map(|bucket| (BUCKET_COLUMN.to_owned(), Some(bucket.to_string())));
     LogLine {
         remove: Some(Remove {

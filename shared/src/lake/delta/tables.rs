@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
 use object_store::path::Path;
 
 use super::{DeltaLake, LakeFile};
@@ -20,6 +21,8 @@ pub struct TableFiles {
     pub version: i64,
     /// L of every partition of a log at this version.
     pub closed: BTreeMap<SourcePartition, Offset>,
+    /// From when on the table has its rows, if an age limit ever took some.
+    pub floor: Option<DateTime<Utc>>,
     /// The data files, by path.
     pub files: Vec<Arc<LakeFile>>,
     /// The columns of the data files; an older file may lack some of them. The bucket is not among them.
@@ -107,6 +110,7 @@ impl DeltaLake {
         Ok(TableFiles {
             version: state.version,
             closed: state.closed(stream),
+            floor: state.floor(stream),
             files: state.files().cloned().collect(),
             schema: state.metadata()?.file_schema()?,
             unknown_columns: state.metadata()?.unknown_columns()?,
