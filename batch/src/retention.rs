@@ -19,6 +19,9 @@ pub struct RetentionConfig {
     /// Days that commits stay in the log of a table, 1 to 36500: views that come back from a backup of that age learn from
     /// it how their readings were judged. Default 30. Variable `KILOWATCH_RETENTION__LOG_DAYS`.
     pub log_days: u32,
+    /// Days that readings stay in the lake, by event time, 1 to 36500, 0 for ever; their windows stay in the views. Default 0.
+    /// Variable `KILOWATCH_RETENTION__READINGS_DAYS`.
+    pub readings_days: u32,
     /// Days that dead letters stay in lake and views after they were seen, 1 to 36500, 0 for ever. Default 0. Variable
     /// `KILOWATCH_RETENTION__DEAD_LETTERS_DAYS`.
     pub dead_letters_days: u32,
@@ -40,6 +43,9 @@ pub struct RetentionConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StreamLimits {
+    /// As [`RetentionConfig::readings_days`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readings_days: Option<u32>,
     /// As [`RetentionConfig::dead_letters_days`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letters_days: Option<u32>,
@@ -59,6 +65,7 @@ impl Default for RetentionConfig {
         Self {
             versions_days: 7,
             log_days: 30,
+            readings_days: 0,
             dead_letters_days: 0,
             windows_days: 0,
             anomalies_days: 0,
@@ -103,7 +110,7 @@ impl RetentionConfig {
 
     const fn days_of_all(&self, aged: Aged) -> u32 {
         match aged {
-            Aged::Readings => 0,
+            Aged::Readings => self.readings_days,
             Aged::DeadLetters => self.dead_letters_days,
             Aged::Windows => self.windows_days,
             Aged::Anomalies => self.anomalies_days,
@@ -115,7 +122,7 @@ impl RetentionConfig {
 impl StreamLimits {
     const fn days(&self, aged: Aged) -> Option<u32> {
         match aged {
-            Aged::Readings => None,
+            Aged::Readings => self.readings_days,
             Aged::DeadLetters => self.dead_letters_days,
             Aged::Windows => self.windows_days,
             Aged::Anomalies => self.anomalies_days,

@@ -11,4 +11,4 @@ mod states;
 
 pub(crate) use letters::{erase_letters, letters_in_views, letters_naming};
 pub(crate) use readings::{erase_readings, rows_of_device};
-pub(crate) use states::forget_at;
+pub(crate) use states::{forget_at, newest_state, restored};

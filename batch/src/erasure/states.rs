@@ -33,12 +33,7 @@ pub(crate) async fn forget_at(
         return Ok(changed);
     }
     let (mut fold, mut at) = match &newest {
-        Some(state) => {
-            let pins = &segment_of(&cuts, below(state.offset)).unwrap_or(first).pins;
-            let models = models_of(deps, pins).await?;
-            let fold = PartitionFold::restore(partition.clone(), pins, &models, &state.state);
-            (fold.map_err(|error| cannot_replay(partition, &error))?, state.offset)
-        }
+        Some(state) => (restored(deps, partition, &cuts, state).await?, state.offset),
         None => {
             let models = models_of(deps, &first.pins).await?;
             let fold = PartitionFold::try_new(partition.clone(), &first.pins, &models);
@@ -64,19 +59,36 @@ pub(crate) async fn forget_at(
     Ok(changed + 1)
 }
 
-/// The newest state at or below L that was folded with the recorded pins.
-async fn newest_state(
+/// The newest state at or below an offset that was folded with the recorded pins.
+pub(crate) async fn newest_state(
     deps: &BatchDeps,
     partition: &PartitionId,
     cuts: &[Cut],
-    closed: Offset,
+    at_most: Offset,
 ) -> Result<Option<SavedState>, BatchError> {
-    for state in deps.lake.load_states(partition, closed, STATES).await? {
+    for state in deps.lake.load_states(partition, at_most, STATES).await? {
         if state.cuts == pin_changes_below(cuts, state.offset)? {
             return Ok(Some(state));
         }
     }
     Ok(None)
+}
+
+/// The fold of a saved state, which stands before the cut at its offset.
+pub(crate) async fn restored(
+    deps: &BatchDeps,
+    partition: &PartitionId,
+    cuts: &[Cut],
+    state: &SavedState,
+) -> Result<PartitionFold, BatchError> {
+    let cut = segment_of(cuts, below(state.offset)).or(cuts.first());
+    let Some(Cut { pins, .. }) = cut else {
+        let reason = "no cut was ever recorded".to_owned();
+        return Err(BatchError::CannotReplay { partition: partition.clone(), reason });
+    };
+    let models = models_of(deps, pins).await?;
+    let fold = PartitionFold::restore(partition.clone(), pins, &models, &state.state);
+    fold.map_err(|error| cannot_replay(partition, &error))
 }
 
 /// The cut whose segment holds the offset.

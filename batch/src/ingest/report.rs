@@ -39,7 +39,7 @@ pub struct RepeatedRow {
     pub within_file: bool,
 }
 
-/// What one file came to. `read_rows = rows + replaced + identical + conflicting + bad_lines`.
+/// What one file came to. `read_rows = rows + replaced + identical + conflicting + too_old + bad_lines`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IngestReport {
     /// The file.
@@ -60,6 +60,8 @@ pub struct IngestReport {
     pub conflicting_rows: u64,
     /// Rows that contradict a row of the lake with their device and time, and count in its place.
     pub replaced_rows: u64,
+    /// Rows that are older than the age limit of readings; skipped, for no window would count them.
+    pub too_old_rows: u64,
     /// Lines that became no reading; they are in the dead letters.
     pub bad_lines: u64,
     /// The first identical rows.
@@ -95,6 +97,7 @@ impl IngestReport {
             (self.replaced_rows, "rows in the place of conflicting ones"),
             (self.identical_rows, "identical rows skipped"),
             (self.conflicting_rows, "conflicting rows skipped"),
+            (self.too_old_rows, "rows older than the age limit of readings skipped"),
             (self.bad_lines, "bad lines to the dead letters"),
         ] {
             if count > 0 {

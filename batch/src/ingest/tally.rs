@@ -30,6 +30,8 @@ pub(crate) struct Tally {
     pub conflicting_rows: u64,
     /// Rows that count in the place of an earlier one, which they contradict.
     pub replaced_rows: u64,
+    /// Rows that are older than the age limit of readings, and left out.
+    pub too_old_rows: u64,
     /// The first rows that contradict an earlier one.
     pub conflicts: Vec<Conflict>,
     identical_examples: Vec<RepeatedRow>,
@@ -76,6 +78,12 @@ impl Tally {
         }
     }
 
+    /// Counts rows that are left out because of their age.
+    pub(crate) const fn add_too_old(&mut self, rows: u64) {
+        self.read_rows += rows;
+        self.too_old_rows += rows;
+    }
+
     /// Refuses a file that held nothing: a file that is known cannot be ingested again under other options.
     pub(crate) fn check_readable(&self, file: &InputFile) -> Result<(), IngestError> {
         match self.bad.first() {
@@ -107,6 +115,7 @@ impl Tally {
             ("identical", self.identical_rows),
             ("conflicting", self.conflicting_rows),
             ("replaced", self.replaced_rows),
+            ("too_old", self.too_old_rows),
             ("dead_letters", self.bad_lines()),
         ]
         .into_iter()
@@ -142,6 +151,7 @@ impl Tally {
         report.identical_rows = self.identical_rows;
         report.conflicting_rows = self.conflicting_rows;
         report.replaced_rows = self.replaced_rows;
+        report.too_old_rows = self.too_old_rows;
         report.identical_examples = self.identical_examples;
         report.time_range = self.times.and_then(|(from, to)| {
             Some((DateTime::from_timestamp_micros(from)?, DateTime::from_timestamp_micros(to)?))

@@ -117,7 +117,7 @@ impl Summary for RollupReport {
 ///
 /// # Errors
 /// As [`rollup`].
-pub(super) async fn publish(
+pub(in crate::jobs) async fn publish(
     deps: &BatchDeps,
     profile: &StreamProfile,
     request: RollupRequest,

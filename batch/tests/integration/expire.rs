@@ -21,7 +21,8 @@ use crate::{
     live::LivePartition,
 };
 
-fn deps_at(room: &Room, now: &str) -> BatchDeps {
+/// The room's jobs as of another time.
+pub fn deps_at(room: &Room, now: &str) -> BatchDeps {
     BatchDeps { clock: Arc::new(FixedClock(instant(now))), ..room.deps.clone() }
 }
 
@@ -31,7 +32,7 @@ async fn expired(deps: &BatchDeps, room: &Room, retention: &RetentionConfig, dry
 }
 
 /// Readings a minute apart, of which the last one is so loud that it raises an alarm.
-fn hours_with_an_alarm(live: &mut LivePartition, from: &str) {
+pub fn hours_with_an_alarm(live: &mut LivePartition, from: &str) {
     let from = instant(from);
     for at in 0..240 {
         let power = if at == 239 { 50.0 } else { 1.0 + f64::from(at % 7) / 10.0 };
@@ -56,7 +57,8 @@ async fn alarm_times(room: &Room) -> Vec<DateTime<Utc>> {
     page.unwrap().anomalies.iter().map(|alarm| alarm.event_time).collect()
 }
 
-async fn assert_holds(room: &Room, what: &str) -> u64 {
+/// Verifies; tells how many rows were too old to be compared.
+pub async fn assert_holds(room: &Room, what: &str) -> u64 {
     let report = room.verify().await;
     assert!(report.holds(), "{what}: {:?} {:?}", report.examples, report.not_replayed);
     report.too_old

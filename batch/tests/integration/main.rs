@@ -11,6 +11,7 @@ mod diff;
 mod erase;
 mod expansion;
 mod expire;
+mod expire_readings;
 mod forecast;
 mod held_out;
 mod history;

@@ -304,6 +304,13 @@ fn describe_expiry(report: &ExpireReport) -> String {
             counted(expired.lake_files, "file"),
             human_bytes(expired.lake_bytes)
         ));
+        if expired.waiting_files > 0 {
+            lines.push(format!(
+                "  {:12} {} of the lake too old, and kept until published, and behind a detector state",
+                "",
+                counted(expired.waiting_files, "file")
+            ));
+        }
     }
     lines.join("\n")
 }

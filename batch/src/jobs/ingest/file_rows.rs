@@ -46,6 +46,8 @@ pub(super) struct FileRows<'a> {
     lake_keys: LakeKeys,
     /// Which rows of the lake stop to count, if rows are to be replaced at all.
     replacing: Option<Replacing>,
+    /// Older rows are left out.
+    pub floor: Option<DateTime<Utc>>,
     /// Statistics of the rows, if they are wanted.
     pub stats: Option<HourlyStats>,
     /// Whether rows go into the lake, or only into the statistics.
@@ -78,6 +80,7 @@ impl<'a> FileRows<'a> {
             file_keys: KeySet::default(),
             lake_keys: LakeKeys::of(base),
             replacing: None,
+            floor: None,
             stats: None,
             writes: true,
             missing_rows: 0,
@@ -101,6 +104,13 @@ impl<'a> FileRows<'a> {
         let mut tally = Tally::default();
         let mut buffer = BucketBuffer::new(self.profile);
         while let Some(mut rows) = feed.next().await? {
+            if let Some(floor) = self.floor {
+                let too_old = rows.drop_before(floor.timestamp_micros());
+                tally.add_too_old(too_old.map_err(|error| BatchError::Internal {
+                    job: "ingest",
+                    reason: format!("leaving out rows that are too old: {error}"),
+                })?);
+            }
             if self.writes {
                 self.lake_keys.read_for(&rows, &self.deps.lake, self.profile, &mut self.numbers, MAX_KEYS).await?;
             }

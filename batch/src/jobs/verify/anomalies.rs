@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use chrono::{DateTime, Utc};
 use kilowatch_shared::{
     anomaly::{Anomaly, AnomalyOrigin, Findings},
-    checkpoint::{Cut, OffsetSpan},
-    detect::fold::{FoldError, ModelSet, PartitionFold},
+    checkpoint::{Cut, OffsetSpan, SourcePartition},
+    detect::fold::{ModelSet, PartitionFold},
     lake::{SegmentLake, delta::TableFiles},
     position::{Offset, PartitionId},
     stream::StreamProfile,
@@ -14,12 +14,16 @@ use kilowatch_shared::{
 };
 
 use super::VerifyReport;
-use crate::{BatchDeps, BatchError};
+use crate::{
+    BatchDeps, BatchError,
+    erasure::{newest_state, restored},
+};
 
 /// Offsets that are read from the lake at once, some 50 MB of readings.
 const OFFSETS_AT_ONCE: u64 = 100_000;
 
-/// Replays every partition that speed knows, from its first cut to L.
+/// Replays every partition that speed knows to L, from its first cut on, or from the saved state with which an expiry let
+/// its readings begin.
 pub(super) async fn compare(
     deps: &BatchDeps,
     profile: &StreamProfile,
@@ -31,12 +35,14 @@ pub(super) async fn compare(
         let Some(closed) = table.snapshot().closed_to(&partition) else { continue };
         let cuts: Vec<Cut> = deps.views.cuts(&partition).await?.into_iter().filter(|cut| cut.offset < closed).collect();
         let mut replay = Replay { deps, partition: &partition, alarms: HashMap::new(), readings: 0 };
-        let outcome = replay.run(&cuts, closed).await?;
+        let begin = table.replay_from.get(&SourcePartition::from(&partition)).copied();
+        let outcome = replay.run(&cuts, begin, closed).await?;
         report.replayed_readings += replay.readings;
         match outcome {
             Ok(()) => {
                 replay.alarms.retain(|_, alarm| floor.is_none_or(|floor| alarm.event_time >= floor));
-                compare_partition(deps, &partition, (closed, floor), replay.alarms, report).await?;
+                let compared = Replayed { alarms: replay.alarms, begin: begin.unwrap_or_default(), closed, floor };
+                compare_partition(deps, &partition, compared, report).await?;
             }
             Err(reason) => report.not_replayed.push(format!("{partition}: {reason}")),
         }
@@ -47,16 +53,17 @@ pub(super) async fn compare(
 async fn compare_partition(
     deps: &BatchDeps,
     partition: &PartitionId,
-    (closed, floor): (Offset, Option<DateTime<Utc>>),
-    mut replayed: HashMap<String, Anomaly>,
+    replayed: Replayed,
     report: &mut VerifyReport,
 ) -> Result<(), BatchError> {
+    let Replayed { alarms: mut replayed, begin, closed, floor } = replayed;
     let served = deps.views.anomalies_of(partition).await?.into_iter();
     for mut anomaly in
         served.filter(|anomaly| anomaly.origin == AnomalyOrigin::Speed && anomaly.position.offset < closed)
     {
-        // It is gone by the next expiry, unless a notification of it still waits.
-        if floor.is_some_and(|floor| anomaly.event_time < floor) {
+        // What it was raised by is gone; or it goes itself, once the outside has heard of it.
+        let is_too_old = floor.is_some_and(|floor| anomaly.event_time < floor);
+        if is_too_old || anomaly.position.offset < begin {
             report.too_old += 1;
             continue;
         }
@@ -95,6 +102,17 @@ async fn compare_partition(
     Ok(())
 }
 
+/// What a replay raised, and what it is compared with.
+struct Replayed {
+    alarms: HashMap<String, Anomaly>,
+    /// The first offset that was replayed.
+    begin: Offset,
+    /// L.
+    closed: Offset,
+    /// Earlier alarms are too old.
+    floor: Option<DateTime<Utc>>,
+}
+
 struct Replay<'a> {
     deps: &'a BatchDeps,
     partition: &'a PartitionId,
@@ -103,11 +121,24 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    /// Folds what the lake holds below `closed`. The inner error says that this build cannot run the pins.
-    async fn run(&mut self, cuts: &[Cut], closed: Offset) -> Result<Result<(), FoldError>, BatchError> {
+    /// Folds what the lake holds below `closed`. The inner error says why nothing can be proved.
+    async fn run(
+        &mut self,
+        cuts: &[Cut],
+        begin: Option<Offset>,
+        closed: Offset,
+    ) -> Result<Result<(), String>, BatchError> {
         let mut fold: Option<PartitionFold> = None;
+        if let Some(begin) = begin {
+            match self.begun_at(cuts, begin).await {
+                Ok(begun) => fold = Some(begun),
+                Err(BatchError::CannotReplay { reason, .. }) => return Ok(Err(reason)),
+                Err(error) => return Err(error),
+            }
+        }
+        let cuts: Vec<&Cut> = cuts.iter().filter(|cut| begin.is_none_or(|begin| cut.offset >= begin)).collect();
         let mut models = ModelSet::default();
-        for (index, cut) in cuts.iter().enumerate() {
+        for (index, cut) in cuts.iter().copied().enumerate() {
             // A cut a minute, a promotion a night: loading a model for each cut would take longer than the replay.
             let before = index.checked_sub(1).and_then(|before| cuts.get(before));
             if before.is_none_or(|before| before.pins.models != cut.pins.models) {
@@ -119,13 +150,24 @@ impl Replay<'_> {
             };
             let mut running = match running {
                 Ok(running) => running,
-                Err(reason) => return Ok(Err(reason)),
+                Err(reason) => return Ok(Err(reason.to_string())),
             };
             let end = cuts.get(index + 1).map_or(closed, |next| next.offset);
             self.fold_segment(&mut running, cut, end).await?;
             fold = Some(running);
         }
         Ok(Ok(()))
+    }
+
+    /// The fold of the state at an offset, which an expiry left in the place of the readings below it.
+    async fn begun_at(&self, cuts: &[Cut], begin: Offset) -> Result<PartitionFold, BatchError> {
+        match newest_state(self.deps, self.partition, cuts, begin).await? {
+            Some(state) if state.offset == begin => restored(self.deps, self.partition, cuts, &state).await,
+            _ => Err(BatchError::CannotReplay {
+                partition: self.partition.clone(),
+                reason: format!("readings below {begin} are gone by their age, and so is the detectors' state there"),
+            }),
+        }
     }
 
     async fn fold_segment(&mut self, fold: &mut PartitionFold, cut: &Cut, end: Offset) -> Result<(), BatchError> {

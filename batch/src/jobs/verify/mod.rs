@@ -20,6 +20,8 @@ use kilowatch_shared::{
 };
 use serde::{Deserialize, Serialize};
 
+pub(super) use positions::extents_of;
+
 use super::history::{Summary, recorded};
 use crate::{BatchDeps, BatchError};
 
@@ -41,8 +43,9 @@ pub struct VerifyReport {
     pub replayed_readings: u64,
     /// Partials of the computation and of the views.
     pub partials: Compared,
-    /// Published partials of windows that begin before the floor of their age, and alarms before theirs: they are not
-    /// compared, for what they were made of is gone, or they are about to go.
+    /// Published partials of windows that begin before the floor of their age, alarms before theirs, and alarms of readings
+    /// below the offset where a replay begins: they are not compared, for what they were made of is gone, or they are
+    /// about to go.
     pub too_old: u64,
     /// Partitions that this build cannot replay, with the reason. They are not counted as differing, but nothing is proved
     /// of them.

@@ -38,6 +38,7 @@ mod vacuum;
 pub use changes::FileChanges;
 pub use door::DeltaLake;
 pub use expansion::ColumnChanges;
+pub use expire::ExpiredFiles;
 pub use history::{CommitAuthor, CommittedSegment, TableVersion};
 pub use ingest::{FileIngest, Replaced, WrittenFile};
 pub use replays::replayed_position;

@@ -23,6 +23,8 @@ pub struct TableFiles {
     pub closed: BTreeMap<SourcePartition, Offset>,
     /// From when on the table has its rows, if an age limit ever took some.
     pub floor: Option<DateTime<Utc>>,
+    /// The offset from which on it has all rows of a partition, if an age limit ever took some of it: replays begin there.
+    pub replay_from: BTreeMap<SourcePartition, Offset>,
     /// The data files, by path.
     pub files: Vec<Arc<LakeFile>>,
     /// The columns of the data files; an older file may lack some of them. The bucket is not among them.
@@ -111,6 +113,7 @@ impl DeltaLake {
             version: state.version,
             closed: state.closed(stream),
             floor: state.floor(stream),
+            replay_from: state.replay_from(stream),
             files: state.files().cloned().collect(),
             schema: state.metadata()?.file_schema()?,
             unknown_columns: state.metadata()?.unknown_columns()?,

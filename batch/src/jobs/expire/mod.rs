@@ -2,16 +2,20 @@
 //!
 //! A limit is first made a floor in the views, which never falls: from then on readers no longer see what lies below, and no
 //! roll-up brings it back. Then the rows go, some at a time, so that speed's transactions wait for moments only, and the
-//! lake's data files that hold nothing younger. A job that was stopped anywhere is ended by the next one.
+//! lake's data files that hold nothing younger (`letters`, `readings`). A job that was stopped anywhere is ended by the
+//! next one. docs/adr/0007 says why.
+
+mod letters;
+mod readings;
 
 use std::{sync::Arc, time::Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveTime, Utc};
 use kilowatch_shared::{
     job::JobStatus,
     lake::{
         CommitOutcome, LakeError, LakeTable,
-        delta::{LakeFile, TableFiles},
+        delta::{ExpiredFiles, LakeFile, TableFiles},
         schema::bucket_of,
     },
     stream::StreamProfile,
@@ -55,6 +59,9 @@ pub struct Expired {
     pub lake_rows: u64,
     /// Their size in bytes. Older versions name them until a vacuum.
     pub lake_bytes: u64,
+    /// Data files that are too old and wait: for a roll-up that publishes their rows, or for a detector state behind which
+    /// nobody replays them.
+    pub waiting_files: u64,
 }
 
 /// What an expiry did.
@@ -100,7 +107,7 @@ impl Summary for ExpireReport {
 
 impl Expired {
     const fn new(what: Aged, before: DateTime<Utc>) -> Self {
-        Self { what, before, oldest: None, rows: 0, lake_files: 0, lake_rows: 0, lake_bytes: 0 }
+        Self { what, before, oldest: None, rows: 0, lake_files: 0, lake_rows: 0, lake_bytes: 0, waiting_files: 0 }
     }
 
     /// `12 windows before 2024-01-01`, if anything goes.
@@ -150,6 +157,10 @@ async fn run(
     let mut report = ExpireReport { dry_run: request.dry_run, ..ExpireReport::default() };
     for what in Aged::ALL {
         let Some(floor) = request.retention.floor_of(&profile.name, what, now) else { continue };
+        if what == Aged::Readings {
+            report.expired.push(readings::expire(deps, profile, floor, request.dry_run).await?);
+            continue;
+        }
         let found = deps.views.rows_before(&profile.name, what, floor).await?;
         let mut expired = Expired { oldest: found.oldest, rows: found.rows, ..Expired::new(what, floor) };
         if !request.dry_run {
@@ -159,7 +170,7 @@ async fn run(
             expired.rows = drop_rows(deps, profile, (what, floor), progress).await?;
         }
         if what == Aged::DeadLetters {
-            expire_letters(deps, profile, request.dry_run, &mut expired).await?;
+            letters::expire(deps, profile, request.dry_run, &mut expired).await?;
         }
         report.expired.push(expired);
     }
@@ -184,37 +195,9 @@ async fn drop_rows(
     }
 }
 
-/// Takes out the lake's dead letters, whole buckets of them.
-async fn expire_letters(
-    deps: &BatchDeps,
-    profile: &StreamProfile,
-    dry_run: bool,
-    expired: &mut Expired,
-) -> Result<(), BatchError> {
-    let Some(floor) = bucket_of(profile.bucket, expired.before).and_hms_opt(0, 0, 0).map(|floor| floor.and_utc())
-    else {
-        return Ok(());
-    };
-    for _ in 0..MAX_LOOKS {
-        let Some(table) = newest(deps, profile, LakeTable::DeadLetters).await? else { return Ok(()) };
-        let old: Vec<Arc<LakeFile>> = table.files.iter().filter(|file| file.is_before(floor)).cloned().collect();
-        if old.is_empty() {
-            return Ok(());
-        }
-        if dry_run {
-            expired.add_files(&old);
-            return Ok(());
-        }
-        match deps.lake.expire_files(&profile.name, LakeTable::DeadLetters, &old, floor).await? {
-            CommitOutcome::Committed(_) => {
-                expired.add_files(&old);
-                return Ok(());
-            }
-            CommitOutcome::Conflict => {}
-        }
-    }
-    let reason = "other jobs rewrote the same data files each time".to_owned();
-    Err(BatchError::Contended { job: "expire", attempts: MAX_LOOKS, reason })
+/// The last midnight that no bucket of before the floor reaches beyond: what is younger stays in one piece.
+fn floor_of_buckets(profile: &StreamProfile, floor: DateTime<Utc>) -> DateTime<Utc> {
+    bucket_of(profile.bucket, floor).and_time(NaiveTime::MIN).and_utc()
 }
 
 async fn newest(deps: &BatchDeps, profile: &StreamProfile, table: LakeTable) -> Result<Option<TableFiles>, BatchError> {
@@ -223,4 +206,30 @@ async fn newest(deps: &BatchDeps, profile: &StreamProfile, table: LakeTable) -> 
         Err(LakeError::NoSuchTable { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Commits the removal of what a look at the table finds, or only tells of it. Of a table that changed meanwhile, it is
+/// looked at anew.
+async fn expire_files(
+    deps: &BatchDeps,
+    profile: &StreamProfile,
+    (kind, dry_run): (LakeTable, bool),
+    look: impl AsyncFn(&TableFiles) -> Result<ExpiredFiles, BatchError>,
+) -> Result<ExpiredFiles, BatchError> {
+    for _ in 0..MAX_LOOKS {
+        let Some(table) = newest(deps, profile, kind).await? else { return Ok(ExpiredFiles::default()) };
+        let found = look(&table).await?;
+        if found.files.is_empty() || dry_run {
+            return Ok(found);
+        }
+        match deps.lake.expire_files(&profile.name, kind, &found).await? {
+            CommitOutcome::Committed(version) => {
+                tracing::debug!(lake.version = version, expire.files = found.files.len(), "took out data files");
+                return Ok(found);
+            }
+            CommitOutcome::Conflict => {}
+        }
+    }
+    let reason = "other jobs rewrote the same data files each time".to_owned();
+    Err(BatchError::Contended { job: "expire", attempts: MAX_LOOKS, reason })
 }
