@@ -4,7 +4,7 @@
 //! file -[`jobs::ingest`]-> lake -[`jobs::rollup`]-> views; [`jobs::verify`] replays the lake and compares.
 //! [`diff`] says what differs between two versions of the lake.
 //! [`jobs::compact`] keeps the lake's data files few and so all that reads them fast, [`jobs::vacuum`] deletes what nobody
-//! needs any more, and [`jobs::erase`] takes a device out of lake and views.
+//! needs any more, [`jobs::expire`] what is older than its limit, and [`jobs::erase`] takes a device out of lake and views.
 //! [`benchmark`] measures the engine beside others that are installed.
 //! lake -[`features`]-> rows -[`training`]-> a model -[`jobs::forecast`]-> views. [`schedule`] runs the jobs by the clock.
 
@@ -21,6 +21,7 @@ mod marking;
 pub mod retention;
 mod rewriting;
 pub mod rollups;
+mod saved_states;
 pub mod schedule;
 mod sql;
 pub mod training;
@@ -28,5 +29,5 @@ pub mod training;
 pub use deps::BatchDeps;
 pub use error::BatchError;
 pub use jobs::history::Summary;
-pub use retention::RetentionConfig;
+pub use retention::{RetentionConfig, StreamLimits};
 pub use schedule::ScheduleConfig;

@@ -14,7 +14,7 @@ use kilowatch_shared::{
 };
 
 use crate::exit::WrongUse;
-use crate::settings::{self, ConfigFile, Flags, ServingFlags, Settings, ShownValue};
+use crate::settings::{self, ConfigFile, Flags, ServingFlags, Settings, SettingsError, ShownValue};
 
 /// File that is read where it exists and no `--config` names another.
 const DEFAULT_CONFIG_FILE: &str = "kilowatch.toml";
@@ -67,6 +67,7 @@ impl Context {
             let text = std::fs::read_to_string(path).with_context(|| format!("reading the stream profile {name}"))?;
             streams.add(StreamProfile::parse(&text, &name)?);
         }
+        check_streams_of_retention(&settings, &streams)?;
         let context = Self { settings, streams, json: args.json, environment, file, flags };
         for (index, input) in context.settings.schedule.inputs.iter().enumerate() {
             context.profile(&input.stream).with_context(|| format!("schedule.inputs[{index}].stream"))?;
@@ -94,7 +95,7 @@ impl Context {
             config: self.settings.ingest,
             environment: self.environment.clone(),
         };
-        JobSettings { retention: self.settings.retention, door }
+        JobSettings { retention: self.settings.retention.clone(), door }
     }
 
     /// All settings with their origins, secrets masked.
@@ -104,6 +105,16 @@ impl Context {
     pub fn shown_settings(&self) -> anyhow::Result<Vec<ShownValue>> {
         Ok(settings::shown_values(as_config_file(self.file.as_ref()), &self.environment, &self.flags)?)
     }
+}
+
+/// A limit for a stream that does not exist would be a limit that nobody applies.
+fn check_streams_of_retention(settings: &Settings, streams: &StreamRegistry) -> Result<(), SettingsError> {
+    let known: Vec<&str> = streams.iter().map(|profile| profile.name.as_str()).collect();
+    let unknown = settings.retention.streams.keys().filter(|name| !known.contains(&name.as_str()));
+    let problems: Vec<String> = unknown
+        .map(|name| format!("retention.streams.{name}: there is no such stream; known streams: {}", known.join(", ")))
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(SettingsError::Contradictory { problems }) }
 }
 
 fn as_config_file(file: Option<&(String, String)>) -> Option<ConfigFile<'_>> {

@@ -1,20 +1,19 @@
 //! Detectors that forget a device at L, as if they had never seen it.
 
 use kilowatch_shared::{
-    checkpoint::{OffsetSpan, Pins},
-    cut_line::CutLine,
-    detect::fold::{FoldError, ModelSet, PartitionFold},
+    checkpoint::OffsetSpan,
+    detect::fold::PartitionFold,
     lake::{SavedState, SegmentLake},
     position::{DeviceId, Offset, PartitionId},
 };
 
-use crate::{BatchDeps, BatchError};
+use crate::{
+    BatchDeps, BatchError,
+    saved_states::{cannot_replay, models_of, newest_state, recorded_cuts, restored},
+};
 
 /// Offsets that are read from the lake at once, some 50 MB of readings.
 const OFFSETS_AT_ONCE: u64 = 100_000;
-
-/// Saved states that are looked at; the newest one nearly always counts.
-const STATES: usize = 8;
 
 /// Takes the device out of all saved states of a partition, and saves the one at L if there is none: a member that begins
 /// there reads no older message of the device from the log. Tells how many states changed.
@@ -25,18 +24,12 @@ pub(crate) async fn forget_at(
     device: &DeviceId,
 ) -> Result<u64, BatchError> {
     let changed = deps.lake.forget_in_states(partition, device).await?;
-    let cuts = CutLine::try_recorded(&deps.views.cuts(partition).await?)
-        .map_err(|error| BatchError::Internal { job: "erase", reason: error.to_string() })?;
+    let cuts = recorded_cuts(deps, partition, "erase").await?;
     let Some(cuts) = cuts.filter(|cuts| cuts.start() < closed) else { return Ok(changed) };
     let newest = newest_state(deps, partition, &cuts, closed).await?;
     let (mut fold, mut at) = match &newest {
         Some(state) if state.offset == closed => return Ok(changed),
-        Some(state) => {
-            let pins = &cuts.below(state.offset).pin_set.pins;
-            let models = models_of(deps, pins).await?;
-            let fold = PartitionFold::restore(partition.clone(), pins, &models, &state.state);
-            (fold.map_err(|error| cannot_replay(partition, &error))?, state.offset)
-        }
+        Some(state) => (restored(deps, partition, &cuts, state).await?, state.offset),
         None => {
             let pins = &cuts.at_or_below(cuts.start()).pin_set.pins;
             let models = models_of(deps, pins).await?;
@@ -61,27 +54,4 @@ pub(crate) async fn forget_at(
     let saved = SavedState { offset: closed, cuts: cuts.pin_changes_below(closed), state };
     deps.lake.save_state(partition, &saved).await?;
     Ok(changed + 1)
-}
-
-/// The newest state at or below L that was folded with the recorded pins.
-async fn newest_state(
-    deps: &BatchDeps,
-    partition: &PartitionId,
-    cuts: &CutLine,
-    closed: Offset,
-) -> Result<Option<SavedState>, BatchError> {
-    let states = deps.lake.load_states(partition, closed, STATES).await?;
-    Ok(states.into_iter().find(|state| cuts.led_to(state)))
-}
-
-async fn models_of(deps: &BatchDeps, pins: &Pins) -> Result<ModelSet, BatchError> {
-    let mut models = ModelSet::default();
-    for id in pins.models.values() {
-        models.insert(id.clone(), deps.lake.load_model(id).await?);
-    }
-    Ok(models)
-}
-
-fn cannot_replay(partition: &PartitionId, error: &FoldError) -> BatchError {
-    BatchError::CannotReplay { partition: partition.clone(), reason: error.to_string() }
 }

@@ -2,10 +2,10 @@
 
 /// Hears of progress; called from worker threads, so it has to be quick.
 pub trait Progress: Send + Sync {
-    /// The job has so many bytes of work.
-    fn begin(&self, total_bytes: u64);
-    /// So many more bytes of it are done.
-    fn advance(&self, bytes: u64);
+    /// The job has so much work: bytes, or the rows that it deletes.
+    fn begin(&self, total: u64);
+    /// So much more of it is done.
+    fn advance(&self, done: u64);
 }
 
 /// Draws nothing.
@@ -13,6 +13,6 @@ pub trait Progress: Send + Sync {
 pub struct NoProgress;
 
 impl Progress for NoProgress {
-    fn begin(&self, _total_bytes: u64) {}
-    fn advance(&self, _bytes: u64) {}
+    fn begin(&self, _total: u64) {}
+    fn advance(&self, _done: u64) {}
 }

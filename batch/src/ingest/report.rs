@@ -39,7 +39,8 @@ pub struct RepeatedRow {
     pub within_file: bool,
 }
 
-/// What one file came to. `read_rows = rows + replaced + identical + conflicting + bad_lines + known_bad_lines`.
+/// What one file came to. `read_rows` is the sum of rows, replaced, identical, conflicting and too old ones, and of bad lines, known
+/// ones included.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IngestReport {
     /// The file.
@@ -60,6 +61,8 @@ pub struct IngestReport {
     pub conflicting_rows: u64,
     /// Rows that contradict a row of the lake with their device and time, and count in its place.
     pub replaced_rows: u64,
+    /// Rows that are older than the age limit of readings; skipped, for no window would count them.
+    pub too_old_rows: u64,
     /// Lines that became no reading; they are in the dead letters.
     pub bad_lines: u64,
     /// Lines that became no reading when the lake took the file before; their dead letters are there already.
@@ -97,6 +100,7 @@ impl IngestReport {
             (self.replaced_rows, "rows in the place of conflicting ones"),
             (self.identical_rows, "identical rows skipped"),
             (self.conflicting_rows, "conflicting rows skipped"),
+            (self.too_old_rows, "rows older than the age limit of readings skipped"),
             (self.bad_lines, "bad lines to the dead letters"),
             (self.known_bad_lines, "bad lines in the dead letters already"),
         ] {

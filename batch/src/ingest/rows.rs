@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use arrow::array::{Float64Array, Float64Builder, Int64Array, StringArray, StringBuilder};
+use arrow::{
+    array::{AsArray, BooleanArray, Float64Array, Float64Builder, Int64Array, StringArray, StringBuilder},
+    compute::filter,
+    error::ArrowError,
+};
 use bytes::Bytes;
 use kilowatch_shared::{
     position::{DeviceId, InvalidId},
@@ -68,6 +72,26 @@ impl ParsedRows {
         Some((*self.times.iter().min()?, *self.times.iter().max()?))
     }
 
+    /// Leaves out the rows of before an instant, in microseconds since 1970; tells how many.
+    pub(crate) fn drop_before(&mut self, floor: i64) -> Result<u64, ArrowError> {
+        let old = self.times.iter().filter(|time| **time < floor).count();
+        if old == 0 {
+            return Ok(0);
+        }
+        let kept: BooleanArray = self.times.iter().map(|time| Some(*time >= floor)).collect();
+        for column in &mut self.measures {
+            *column = filter(column, &kept)?.as_primitive().clone();
+        }
+        for column in &mut self.tags {
+            *column = filter(column, &kept)?.as_string().clone();
+        }
+        retain(&mut self.numbers, &kept);
+        retain(&mut self.devices, &kept);
+        retain(&mut self.prints, &kept);
+        retain(&mut self.times, &kept);
+        Ok(old as u64)
+    }
+
     /// The devices as a column.
     pub(crate) fn device_column(&self) -> StringArray {
         StringArray::from_iter_values(
@@ -79,6 +103,11 @@ impl ParsedRows {
     pub(crate) fn number_column(&self) -> Int64Array {
         Int64Array::from(self.numbers.clone())
     }
+}
+
+fn retain<T>(values: &mut Vec<T>, kept: &BooleanArray) {
+    let mut kept = kept.values().iter();
+    values.retain(|_| kept.next().unwrap_or(true));
 }
 
 /// Collects rows. A row is gathered in `values` and `texts` first, so that a bad one leaves no trace.

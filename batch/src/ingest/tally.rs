@@ -33,6 +33,8 @@ pub(crate) struct Tally {
     pub conflicting_rows: u64,
     /// Rows that count in the place of an earlier one, which they contradict.
     pub replaced_rows: u64,
+    /// Rows that are older than the age limit of readings, and left out.
+    pub too_old_rows: u64,
     /// The first rows that contradict an earlier one.
     pub conflicts: Vec<Conflict>,
     identical_examples: Vec<RepeatedRow>,
@@ -84,6 +86,12 @@ impl Tally {
         }
     }
 
+    /// Counts rows that are left out because of their age.
+    pub(crate) const fn add_too_old(&mut self, rows: u64) {
+        self.read_rows += rows;
+        self.too_old_rows += rows;
+    }
+
     /// Refuses a file that held nothing: a file that is known cannot be ingested again under other options.
     pub(crate) fn check_readable(&self, file: &InputFile) -> Result<(), IngestError> {
         match self.bad.first() {
@@ -120,6 +128,7 @@ impl Tally {
             ("identical", self.identical_rows),
             ("conflicting", self.conflicting_rows),
             ("replaced", self.replaced_rows),
+            ("too_old", self.too_old_rows),
             ("dead_letters", self.new_bad_lines()),
         ]
         .into_iter()
@@ -152,6 +161,7 @@ impl Tally {
         report.identical_rows = self.identical_rows;
         report.conflicting_rows = self.conflicting_rows;
         report.replaced_rows = self.replaced_rows;
+        report.too_old_rows = self.too_old_rows;
         report.identical_examples = self.identical_examples;
         report.time_range = self.times.and_then(|(from, to)| {
             Some((DateTime::from_timestamp_micros(from)?, DateTime::from_timestamp_micros(to)?))

@@ -73,8 +73,9 @@ impl EraseReport {
     /// Whether there was nothing of the device.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        let DeviceRows { anomalies, speed_windows, forecasts, outbox } = self.views;
-        self.readings + self.dead_letters + self.states + anomalies + speed_windows + forecasts + outbox == 0
+        let DeviceRows { anomalies, speed_windows, forecasts, outbox, kept_windows } = self.views;
+        let in_views = anomalies + speed_windows + forecasts + outbox + kept_windows;
+        self.readings + self.dead_letters + self.states + in_views == 0
     }
 }
 
@@ -175,7 +176,7 @@ async fn run(
     forget_deleted(deps, profile).await?;
     report.models = deps.lake.models_naming(&profile.name, device).await?;
     let in_days = |days: u32| deps.clock.now().checked_add_signed(TimeDelta::days(i64::from(days)));
-    let RetentionConfig { versions_days, log_days } = request.retention;
+    let RetentionConfig { versions_days, log_days, .. } = request.retention;
     (report.remembered_until, report.named_until) = (in_days(versions_days), in_days(log_days));
     report.seconds = began.elapsed().as_secs_f64();
     Ok(report)

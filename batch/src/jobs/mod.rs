@@ -3,11 +3,12 @@
 //!
 //! [`ingest`] brings a file into the lake, [`rollup`] publishes what the lake holds, [`verify`] checks both.
 //! [`explain`] says why a roll-up computed what it computed. [`compact`] merges small data files, [`vacuum`] deletes what
-//! nobody needs. [`erase`] takes a device out of lake and views. [`replay`] gives dead letters another try.
+//! nobody needs, [`expire`] what is older than its limit. [`erase`] takes a device out of lake and views. [`replay`] gives dead letters another try.
 //! [`train`] makes models of the history, and [`forecast`] asks one for the hours ahead.
 
 pub mod compact;
 pub mod erase;
+pub mod expire;
 pub mod explain;
 pub mod forecast;
 pub(crate) mod history;

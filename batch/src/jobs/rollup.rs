@@ -6,13 +6,14 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use kilowatch_shared::{
     checkpoint::Boundary,
     job::JobStatus,
     lake::{AsOf, LakeTable, delta::TableFiles},
     rollup::RollupRow,
     stream::StreamProfile,
-    views::{Publication, PublishOutcome, PublishedShape, ReplacedWindows, StageId},
+    views::{Aged, Publication, PublishOutcome, PublishedShape, ReplacedWindows, StageId},
     wording::counted,
 };
 use serde::{Deserialize, Serialize};
@@ -126,7 +127,7 @@ impl Summary for RollupReport {
 ///
 /// # Errors
 /// As [`rollup`].
-pub(super) async fn publish(
+pub(in crate::jobs) async fn publish(
     deps: &BatchDeps,
     profile: &StreamProfile,
     request: RollupRequest,
@@ -151,9 +152,10 @@ pub(super) async fn publish(
         if next == expected && !full {
             return Ok(up_to_date(expected, began));
         }
-        let scope = if full { Scope::All } else { scope_since(&expected, &deps.lake, &table, profile).await? };
+        let floor = window_floor(deps, profile, &table).await?;
+        let scope = if full { Scope::All } else { scope_since(&expected, &deps.lake, &table, profile, floor).await? };
         let mut staging = Staging::new(deps, profile);
-        let query_time = staging.fill(&table, &scope).await?;
+        let query_time = staging.fill(&table, &scope, floor).await?;
         let mut report = RollupReport {
             outcome: RollupOutcome::Published,
             full: matches!(scope, Scope::All),
@@ -196,6 +198,20 @@ pub(super) async fn publish(
         }
     }
     Err(BatchError::Contended { job: "rollup", attempts: MAX_TRIES, reason: refusal })
+}
+
+/// The start of the first window that is computed. Views that came back from a backup learn from the lake which readings
+/// are gone: what they hold of those windows is all that is left of them.
+async fn window_floor(
+    deps: &BatchDeps,
+    profile: &StreamProfile,
+    table: &TableFiles,
+) -> Result<Option<DateTime<Utc>>, BatchError> {
+    let floors = deps.views.age_floors(&profile.name).await?;
+    if let Some(floor) = table.floor.filter(|floor| floors.of(Aged::Readings) < Some(*floor)) {
+        deps.views.raise_age_floor(&profile.name, Aged::Readings, floor).await?;
+    }
+    Ok(floors.of_computed_windows().max(table.floor))
 }
 
 /// An older version to publish. The views keep what they have seen of a newer one, and nothing can be marked in a version
@@ -278,9 +294,14 @@ impl<'a> Staging<'a> {
     }
 
     /// Computes and stages what is in the scope; tells how long the engine worked.
-    async fn fill(&mut self, table: &TableFiles, scope: &Scope) -> Result<Duration, BatchError> {
+    async fn fill(
+        &mut self,
+        table: &TableFiles,
+        scope: &Scope,
+        floor: Option<DateTime<Utc>>,
+    ) -> Result<Duration, BatchError> {
         let (files, only) = match scope {
-            Scope::All => (table.clone(), None),
+            Scope::All => (table.only(|file| floor.is_none_or(|floor| !file.is_before(floor))), None),
             Scope::Touched(windows) => (table.only(|file| windows.may_be_in(file)), Some(windows)),
         };
         if files.files.is_empty() {

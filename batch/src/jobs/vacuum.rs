@@ -38,7 +38,7 @@ const KEPT_STATES: usize = 5;
 const DELETES: usize = 16;
 
 /// What to delete.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct VacuumRequest {
     /// How long versions stay readable, and the log with them.
     pub retention: RetentionConfig,
@@ -128,7 +128,7 @@ pub async fn vacuum(
     request: &VacuumRequest,
     progress: Arc<dyn Progress>,
 ) -> Result<VacuumReport, BatchError> {
-    let retention = request.retention;
+    let retention = &request.retention;
     if retention.versions_days < SAFE_RETENTION_DAYS && !request.force && !request.dry_run {
         return Err(BatchError::UnsafeRetention { days: retention.versions_days, safe_days: SAFE_RETENTION_DAYS });
     }
@@ -151,7 +151,7 @@ async fn run(
         if !request.dry_run && !checkpointed(deps, profile, kind).await? {
             continue;
         }
-        let limits = limits(deps, profile, kind, request.retention).await?;
+        let limits = limits(deps, profile, kind, &request.retention).await?;
         let Some(plan) = deps.lake.plan_vacuum(&profile.name, kind, &limits).await? else { continue };
         total_bytes += plan.size_bytes();
         progress.begin(total_bytes);
@@ -194,7 +194,7 @@ async fn limits(
     deps: &BatchDeps,
     profile: &StreamProfile,
     kind: LakeTable,
-    retention: RetentionConfig,
+    retention: &RetentionConfig,
 ) -> Result<VacuumLimits, BatchError> {
     let now = deps.clock.now();
     // Only readings are published.

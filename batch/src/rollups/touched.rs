@@ -34,14 +34,24 @@ pub(crate) enum Scope {
 /// Windows by device, length and start.
 #[derive(Debug, Default)]
 pub(crate) struct TouchedWindows {
+    /// Earlier ones are not computed, so they are none.
+    floor: Option<DateTime<Utc>>,
     windows: HashMap<(DeviceId, u32), HashSet<DateTime<Utc>>>,
     starts: HashMap<u32, BTreeSet<DateTime<Utc>>>,
     count: usize,
 }
 
 impl TouchedWindows {
+    /// None yet, of those that begin at the floor or later.
+    pub(crate) fn from_floor(floor: Option<DateTime<Utc>>) -> Self {
+        Self { floor, ..Self::default() }
+    }
+
     /// Adds a window.
     pub(crate) fn insert(&mut self, device: DeviceId, window_secs: u32, start: DateTime<Utc>) {
+        if self.floor.is_some_and(|floor| start < floor) {
+            return;
+        }
         if self.windows.entry((device, window_secs)).or_default().insert(start) {
             self.count += 1;
             self.starts.entry(window_secs).or_default().insert(start);
@@ -83,23 +93,29 @@ impl TouchedWindows {
 }
 
 /// What the commits between a boundary and a table's version can have changed. Everything, where the log does not tell:
-/// before the first publication, after the lake went back, or when commits were cleaned up.
+/// before the first publication, after the lake went back, or when commits were cleaned up. Windows that begin before the
+/// floor are not computed, and data files that hold no others not looked at.
 pub(crate) async fn scope_since(
     boundary: &Boundary,
     lake: &DeltaLake,
     table: &TableFiles,
     profile: &StreamProfile,
+    floor: Option<DateTime<Utc>>,
 ) -> Result<Scope, BatchError> {
     let Some(from) = boundary.lake_version.filter(|from| *from <= table.version) else { return Ok(Scope::All) };
     let changes = lake.files_added_between(&profile.name, LakeTable::Readings, from, table.version).await?;
-    let Some(changes) = changes else { return Ok(Scope::All) };
+    let Some(mut changes) = changes else { return Ok(Scope::All) };
+    if let Some(floor) = floor {
+        changes.added.retain(|file| !file.is_before(floor));
+        changes.removed.retain(|file| !file.is_before(floor));
+    }
     // Rows that were merged with others since, or are gone, stand in files that this version does not name; a vacuum
     // keeps them until they are published.
     let gone = changes.added.iter().filter(|file| !changes.holders.contains(&file.path)).chain(&changes.removed);
     if !lake.are_stored(&table.of_files(gone.cloned().collect())).await? {
         return Ok(Scope::All);
     }
-    let touched = touched_by(&changes, lake, table, profile).await?;
+    let touched = touched_by(&changes, lake, table, profile, floor).await?;
     Ok(if touched.too_many() { Scope::All } else { Scope::Touched(touched) })
 }
 
@@ -115,7 +131,7 @@ pub(crate) async fn windows_of(
     if !lake.are_stored(&table.of_files(files)).await? {
         return Ok(None);
     }
-    let touched = touched_by(changes, lake, table, profile).await?;
+    let touched = touched_by(changes, lake, table, profile, None).await?;
     Ok((!touched.too_many()).then_some(touched.len() as u64))
 }
 
@@ -126,11 +142,12 @@ async fn touched_by(
     lake: &DeltaLake,
     table: &TableFiles,
     profile: &StreamProfile,
+    floor: Option<DateTime<Utc>>,
 ) -> Result<TouchedWindows, BatchError> {
     let rewritten: BTreeSet<Option<NaiveDate>> = changes.removed.iter().map(|file| file.bucket).collect();
     let (compared, new): (Vec<_>, Vec<_>) =
         changes.added.iter().cloned().partition(|file| rewritten.contains(&file.bucket));
-    let mut touched = TouchedWindows::default();
+    let mut touched = TouchedWindows::from_floor(floor);
     touch_rows_of(&table.of_files(new), lake, profile, &mut touched).await?;
     for bucket in rewritten {
         let of_bucket = |files: &[Arc<LakeFile>]| {

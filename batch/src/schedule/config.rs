@@ -40,6 +40,9 @@ pub struct ScheduleConfig {
     /// Merges small data files and writes checkpoints of the log. Default `20 * * * *`, hourly: speed adds a file a
     /// minute. Variable `KILOWATCH_SCHEDULE__COMPACT`.
     pub compact: String,
+    /// Deletes what is older than its limit in `[retention]`. Default `10 3 * * *`, nightly. Variable
+    /// `KILOWATCH_SCHEDULE__EXPIRE`.
+    pub expire: String,
     /// Deletes what nobody needs any more, as `[retention]` says. Default `40 3 * * *`, nightly. Variable
     /// `KILOWATCH_SCHEDULE__VACUUM`.
     pub vacuum: String,
@@ -63,6 +66,7 @@ impl Default for ScheduleConfig {
             forecast: "5 * * * *".to_owned(),
             train: "30 2 * * *".to_owned(),
             compact: "20 * * * *".to_owned(),
+            expire: "10 3 * * *".to_owned(),
             vacuum: "40 3 * * *".to_owned(),
             timezone: "UTC".to_owned(),
             misfire: Misfire::default(),
@@ -81,6 +85,7 @@ impl ScheduleConfig {
             ScheduledJob::Forecast => &self.forecast,
             ScheduledJob::Train => &self.train,
             ScheduledJob::Compact => &self.compact,
+            ScheduledJob::Expire => &self.expire,
             ScheduledJob::Vacuum => &self.vacuum,
         }
     }

@@ -23,13 +23,16 @@ pub enum ScheduledJob {
     Forecast,
     /// Merge small data files.
     Compact,
+    /// Delete what is older than its limit.
+    Expire,
     /// Delete what nobody needs.
     Vacuum,
 }
 
 impl ScheduledJob {
     /// All jobs, in the order in which due ones run.
-    pub const ALL: [Self; 6] = [Self::Ingest, Self::Rollup, Self::Train, Self::Forecast, Self::Compact, Self::Vacuum];
+    pub const ALL: [Self; 7] =
+        [Self::Ingest, Self::Rollup, Self::Train, Self::Forecast, Self::Compact, Self::Expire, Self::Vacuum];
 
     /// Its name in the configuration and in the log.
     #[must_use]
@@ -40,6 +43,7 @@ impl ScheduledJob {
             Self::Train => "train",
             Self::Forecast => "forecast",
             Self::Compact => "compact",
+            Self::Expire => "expire",
             Self::Vacuum => "vacuum",
         }
     }
@@ -212,6 +216,7 @@ mod tests {
             forecast: " ".to_owned(),
             train: String::new(),
             compact: String::new(),
+            expire: String::new(),
             vacuum: String::new(),
             ..Default::default()
         };
@@ -234,6 +239,7 @@ mod tests {
                 rollup: String::new(),
                 forecast: String::new(),
                 compact: String::new(),
+                expire: String::new(),
                 vacuum: String::new(),
                 ..Default::default()
             },
@@ -298,6 +304,7 @@ mod tests {
             rollup: String::new(),
             forecast: String::new(),
             compact: String::new(),
+            expire: String::new(),
             vacuum: String::new(),
             ..ScheduleConfig::default()
         };

@@ -16,6 +16,7 @@ use crate::{
     ingest::{NoProgress, SeenFiles},
     jobs::{
         compact::{CompactRequest, compact},
+        expire::{ExpireRequest, expire},
         forecast::{ForecastRequest, forecast},
         rollup::{RollupRequest, rollup},
         scheduled_ingest::{self, InputDoor, scheduled_ingest},
@@ -202,8 +203,12 @@ async fn run_job(
         ScheduledJob::Compact => {
             told(profile, job, compact(deps, profile, &CompactRequest::default(), Arc::new(NoProgress)).await)
         }
+        ScheduledJob::Expire => {
+            let request = ExpireRequest { retention: settings.retention.clone(), ..ExpireRequest::default() };
+            told(profile, job, expire(deps, profile, &request, Arc::new(NoProgress)).await)
+        }
         ScheduledJob::Vacuum => {
-            let request = VacuumRequest { retention: settings.retention, ..VacuumRequest::default() };
+            let request = VacuumRequest { retention: settings.retention.clone(), ..VacuumRequest::default() };
             told(profile, job, vacuum(deps, profile, &request, Arc::new(NoProgress)).await)
         }
         ScheduledJob::Train => {

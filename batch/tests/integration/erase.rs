@@ -287,8 +287,11 @@ async fn after_a_vacuum_no_byte_of_its_name_is_left() {
     compact(&room.deps, &room.profile, &CompactRequest::default(), Arc::new(NoProgress)).await.unwrap();
     room.rollup(false).await;
     assert_holds(&room, "after a compaction").await;
-    let forgetful =
-        VacuumRequest { retention: RetentionConfig { versions_days: 0, log_days: 1 }, dry_run: false, force: true };
+    let forgetful = VacuumRequest {
+        retention: RetentionConfig { versions_days: 0, log_days: 1, ..RetentionConfig::default() },
+        dry_run: false,
+        force: true,
+    };
     vacuum(&days_later(&room, 3), &room.profile, &forgetful, Arc::new(NoProgress)).await.unwrap();
     assert_eq!(holding(&everything(&room, &file).await, GONE), Vec::<String>::new());
     assert_holds(&room, "after a vacuum").await;

@@ -10,6 +10,8 @@ mod crashes;
 mod diff;
 mod erase;
 mod expansion;
+mod expire;
+mod expire_readings;
 mod forecast;
 mod held_out;
 mod history;

@@ -74,8 +74,8 @@ async fn a_job_that_fails_is_recorded_and_the_others_go_on() {
 fn yearly_training() -> ScheduleConfig {
     let never = String::new();
     let train = "0 0 1 1 *".to_owned();
-    let [rollup, forecast, compact, vacuum] = [(); 4].map(|()| never.clone());
-    ScheduleConfig { train, rollup, forecast, compact, vacuum, ..Default::default() }
+    let [rollup, forecast, compact, expire, vacuum] = [(); 5].map(|()| never.clone());
+    ScheduleConfig { train, rollup, forecast, compact, expire, vacuum, ..Default::default() }
 }
 
 /// A clock that begins before the year does.

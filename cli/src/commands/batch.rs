@@ -8,6 +8,7 @@ use kilowatch_batch::{
     BatchDeps, Summary,
     jobs::{
         compact::{CompactReport, CompactRequest, compact},
+        expire::{ExpireReport, ExpireRequest, expire},
         explain::explain,
         forecast::{ForecastRequest, forecast},
         rollup::{RollupRequest, rollup},
@@ -23,6 +24,7 @@ use kilowatch_shared::{
     model::ModelKind,
     position::StreamName,
     stream::StreamProfile,
+    wording::counted,
 };
 
 use super::{
@@ -45,6 +47,8 @@ pub enum BatchCommand {
     Forecast(ForecastArgs),
     /// Merges small data files into large ones; no row changes, and nothing has to stand still for it.
     Compact(CompactArgs),
+    /// Deletes what is older than its limit (section `retention`) from lake and views.
+    Expire(ExpireArgs),
     /// Deletes what nobody needs any more: files of forgotten versions and of crashed commits, old log, old states.
     Vacuum(VacuumArgs),
     /// Runs ingests, roll-ups, trainings, forecasts and housekeeping at their times (section `schedule`) until Ctrl-C.
@@ -143,6 +147,16 @@ pub struct VacuumArgs {
     force: bool,
 }
 
+/// Arguments of `expire`.
+#[derive(Debug, Args)]
+pub struct ExpireArgs {
+    #[command(flatten)]
+    stream: StreamArgs,
+    /// Only says what would be deleted.
+    #[arg(long)]
+    dry_run: bool,
+}
+
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -203,9 +217,16 @@ impl BatchCommand {
                 output::answer(context.json, &report, describe_compaction)?;
                 Ok(ExitCode::SUCCESS)
             }
+            Self::Expire(args) => {
+                let (deps, profile) = opened(&args.stream, context).await?;
+                let request = ExpireRequest { retention: context.settings.retention.clone(), dry_run: args.dry_run };
+                let report = expire(&deps, &profile, &request, Arc::new(FileBar::of_rows())).await?;
+                output::answer(context.json, &report, describe_expiry)?;
+                Ok(ExitCode::SUCCESS)
+            }
             Self::Vacuum(args) => {
                 let (deps, profile) = opened(&args.stream, context).await?;
-                let mut retention = context.settings.retention;
+                let mut retention = context.settings.retention.clone();
                 retention.versions_days = args.retention.unwrap_or(retention.versions_days);
                 let request = VacuumRequest { retention, dry_run: args.dry_run, force: args.force };
                 let report = vacuum(&deps, &profile, &request, Arc::new(FileBar::new())).await?;
@@ -266,6 +287,30 @@ fn describe_compaction(report: &CompactReport) -> String {
             human_bytes(table.written_bytes),
             table.lake_version
         ));
+    }
+    lines.join("\n")
+}
+
+fn describe_expiry(report: &ExpireReport) -> String {
+    let mut lines = vec![report.sentence()];
+    for expired in &report.expired {
+        let oldest =
+            expired.oldest.map_or_else(String::new, |oldest| format!(", the oldest of {}", output::instant(oldest)));
+        lines.push(format!(
+            "  {:12} before {}: {} of the views{oldest}; {} of the lake, {}",
+            expired.what.as_str(),
+            expired.before.date_naive(),
+            counted(expired.rows, "row"),
+            counted(expired.lake_files, "file"),
+            human_bytes(expired.lake_bytes)
+        ));
+        if expired.waiting_files > 0 {
+            lines.push(format!(
+                "  {:12} {} of the lake too old, and kept until published, and behind a detector state",
+                "",
+                counted(expired.waiting_files, "file")
+            ));
+        }
     }
     lines.join("\n")
 }

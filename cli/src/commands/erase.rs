@@ -77,7 +77,7 @@ pub async fn run(args: EraseArgs, context: &Context) -> anyhow::Result<ExitCode>
         device,
         dry_run: true,
         audit: Audit { at: Utc::now(), by: operator(context), reason: args.reason.clone() },
-        retention: context.settings.retention,
+        retention: context.settings.retention.clone(),
     };
     let found = erase(&deps, &profile, &request, Arc::new(FileBar::new())).await?;
     let done = !args.dry_run && (args.yes || (!context.json && ask(&describe(&found))?));

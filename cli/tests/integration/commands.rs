@@ -251,3 +251,46 @@ async fn the_stream_that_up_runs_is_the_one_that_it_serves() {
     assert!(metrics.contains(bucket), "{metrics}");
     assert_eq!(up.stop(), Some(0));
 }
+
+#[test]
+fn what_is_older_than_its_limit_leaves_the_views_of_the_streams_that_have_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    simulated(folder.path(), "a.csv", "2026-01-05T00:00:00Z", "120");
+    for command in [["batch", "ingest", "a.csv"].as_slice(), &["batch", "rollup"]] {
+        let output = run(&data, command);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    // The simulated readings lie months back, whenever this runs.
+    let with_limits = |streams: &str, args: &[&str]| {
+        let mut command = kilowatch(&data, args);
+        command.env("KILOWATCH_RETENTION__WINDOWS_DAYS", "30").env("KILOWATCH_RETENTION__STREAMS", streams);
+        let output = command.output().unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, _, error) = with_limits("{huosehold={windows_days=0}}", &["batch", "expire"]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("retention.streams.huosehold") && error.contains("household"), "{error}");
+    let (code, said, error) = with_limits("{household={windows_days=0}}", &["batch", "expire"]);
+    assert_eq!((code, said.trim()), (Some(0), "no age limit is set: everything is kept"), "{error}");
+
+    let rows_of = |args: &[&str]| {
+        let (code, said, error) = with_limits("{}", args);
+        assert_eq!(code, Some(0), "{error}");
+        let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(
+            (report["expired"].as_array().unwrap().len(), &report["expired"][0]["what"]),
+            (1, &"windows".into())
+        );
+        report["expired"][0]["rows"].as_u64().unwrap()
+    };
+    let would_go = rows_of(&["--json", "batch", "expire", "--dry-run"]);
+    assert!(would_go > 0);
+    let went = ["--json", "batch", "expire"];
+    assert_eq!((rows_of(&went), rows_of(&went)), (would_go, 0));
+    for command in [["batch", "rollup", "--full"].as_slice(), &["batch", "verify"]] {
+        let output = run(&data, command);
+        assert!(output.status.success(), "{}", text(&output.stdout));
+    }
+    assert_eq!(rows_of(&went), 0, "no roll-up brought them back");
+}

@@ -136,3 +136,41 @@ async fn killed_at_any_moment(mut published: Published) {
     assert_eq!(published.windows().await, incremental);
     published.run(&["batch", "verify"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn expiries_that_are_killed_at_any_moment_change_no_window_and_the_next_one_ends_them() {
+    let folder = tempfile::tempdir().unwrap();
+    // The readings are of 2007, whenever this runs.
+    std::fs::write(folder.path().join("kilowatch.toml"), "[retention]\nreadings_days = 30\n").unwrap();
+    let file = folder.path().join("views.sqlite").display().to_string();
+    let mut published = Published::new(folder, file).await;
+    let first = published.next_days(DAYS);
+    published.run(&["batch", "ingest", &first]);
+    published.run(&["batch", "rollup"]);
+    let windows = published.windows().await;
+    let looking = timed(|| published.run(&["batch", "expire", "--dry-run"]));
+    let kills = u32::try_from(rounds(8, 100)).unwrap();
+    for kill in 0..kills {
+        // A look is the first half of the work.
+        published.run_for(looking * 2 * kill / kills, &["batch", "expire"]).await;
+        assert_eq!(published.windows().await, windows, "kill {kill}");
+        published.run(&["batch", "rollup"]);
+        assert_eq!(published.windows().await, windows, "kill {kill}, and a roll-up");
+    }
+    published.run(&["batch", "expire"]);
+    let output = published.command(&["--json", "batch", "expire"]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let left = &report["expired"][0];
+    assert_eq!(
+        (&left["what"], &left["lake_files"], &left["waiting_files"]),
+        (&"readings".into(), &0.into(), &0.into())
+    );
+
+    published.days = 0;
+    let other_bytes = published.next_days(DAYS + 1);
+    for command in [["batch", "ingest", &other_bytes], ["batch", "rollup", "--full"]] {
+        published.run(&command);
+    }
+    published.run(&["batch", "verify"]);
+    assert_eq!(published.windows().await, windows, "nothing comes back");
+}

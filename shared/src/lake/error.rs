@@ -117,6 +117,19 @@ pub enum LakeError {
         /// The stream whose table was addressed.
         stream: StreamName,
     },
+    /// A replay of readings of which some reached their age limit.
+    #[error(
+        "readings of {partition} below {first} are gone from the lake by their age, and a replay was to begin at {from}: it \
+         can begin at the detectors' state that is saved at {first}, or later"
+    )]
+    Expired {
+        /// Which partition.
+        partition: String,
+        /// Where it was to begin.
+        from: Offset,
+        /// The first offset from which on the lake has all readings.
+        first: Offset,
+    },
     /// A program that is not kilowatch rolled the table back: L may name rows that are gone.
     #[error(
         "table `{table}` was restored by another program in version {version}; restore the version before it, or let \

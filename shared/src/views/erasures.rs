@@ -36,6 +36,8 @@ pub struct DeviceRows {
     pub forecasts: u64,
     /// Messages that wait to be sent.
     pub outbox: u64,
+    /// Windows that batch published and that are too old to be computed again.
+    pub kept_windows: u64,
 }
 
 /// Rows of the lake that became tombstones.

@@ -10,7 +10,7 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
 };
 
-const SQLITE: [(i64, &str, &str); 10] = [
+const SQLITE: [(i64, &str, &str); 11] = [
     (1, "views", include_str!("../../migrations/sqlite/0001_views.sql")),
     (2, "outbox", include_str!("../../migrations/sqlite/0002_outbox.sql")),
     (3, "expand anomalies", include_str!("../../migrations/sqlite/0003_expand_anomalies.sql")),
@@ -20,10 +20,11 @@ const SQLITE: [(i64, &str, &str); 10] = [
     (7, "expand benchmarks", include_str!("../../migrations/sqlite/0007_expand_benchmarks.sql")),
     (8, "erasures", include_str!("../../migrations/sqlite/0008_erasures.sql")),
     (9, "expand boundaries", include_str!("../../migrations/sqlite/0009_expand_boundaries.sql")),
+    (10, "age floors", include_str!("../../migrations/sqlite/0010_age_floors.sql")),
     (11, "expand boundaries shaped at", include_str!("../../migrations/sqlite/0011_expand_boundaries_shaped_at.sql")),
 ];
 
-const POSTGRES: [(i64, &str, &str); 10] = [
+const POSTGRES: [(i64, &str, &str); 11] = [
     (1, "views", include_str!("../../migrations/postgres/0001_views.sql")),
     (2, "outbox", include_str!("../../migrations/postgres/0002_outbox.sql")),
     (3, "expand anomalies", include_str!("../../migrations/postgres/0003_expand_anomalies.sql")),
@@ -33,6 +34,7 @@ const POSTGRES: [(i64, &str, &str); 10] = [
     (7, "expand benchmarks", include_str!("../../migrations/postgres/0007_expand_benchmarks.sql")),
     (8, "erasures", include_str!("../../migrations/postgres/0008_erasures.sql")),
     (9, "expand boundaries", include_str!("../../migrations/postgres/0009_expand_boundaries.sql")),
+    (10, "age floors", include_str!("../../migrations/postgres/0010_age_floors.sql")),
     (11, "expand boundaries shaped at", include_str!("../../migrations/postgres/0011_expand_boundaries_shaped_at.sql")),
 ];
 

@@ -6,7 +6,7 @@ use kilowatch_shared::{
     checkpoint::{OffsetSpan, SourcePartition},
     cut_line::CutLine,
     detect::fold::Folded,
-    lake::SavedState,
+    lake::{LakeError, SavedState},
     log::{LogRecord, ReadLimit},
     position::{Offset, PartitionId},
 };
@@ -111,13 +111,24 @@ impl Rebuild<'_> {
             let pin_set = &self.cuts.at_or_below(at).pin_set;
             fold.open(pin_set, &self.doors.models).await?;
             let span = OffsetSpan { from: at, to };
-            let readings = self.doors.lake.read_readings(&pin_set.pins.profile, self.partition, span).await?;
+            let read = self.doors.lake.read_readings(&pin_set.pins.profile, self.partition, span).await;
+            let readings = read.map_err(|error| self.hole_or(error))?;
             for reading in &readings {
                 fold.replay(reading);
             }
             at = to;
         }
         Ok(())
+    }
+
+    /// No wait brings readings back that are gone by their age, and what is left would be folded from a hole.
+    fn hole_or(&self, error: LakeError) -> StepError {
+        match error {
+            LakeError::Expired { .. } => {
+                StepError::CannotJudge { partition: self.partition.clone(), reason: error.to_string() }
+            }
+            other => other.into(),
+        }
     }
 
     async fn newest_state(&self, at_most: Offset) -> Result<Option<(SegmentedFold, Offset)>, StepError> {

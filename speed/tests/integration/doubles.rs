@@ -164,12 +164,20 @@ pub struct AwayLake {
     inner: Arc<dyn SegmentLake>,
     away: AtomicBool,
     refuses: Mutex<Refuses>,
+    /// Readings below it reached their age limit.
+    first: Mutex<Offset>,
     gate: Gate,
 }
 
 impl AwayLake {
     pub fn new(inner: Arc<dyn SegmentLake>) -> Self {
-        Self { inner, away: AtomicBool::new(false), refuses: Mutex::new(Refuses::Nothing), gate: Gate::new() }
+        Self {
+            inner,
+            away: AtomicBool::new(false),
+            refuses: Mutex::new(Refuses::Nothing),
+            first: Mutex::default(),
+            gate: Gate::new(),
+        }
     }
 
     pub fn hang(&self, hang: bool) {
@@ -178,6 +186,10 @@ impl AwayLake {
 
     pub fn refuse(&self, segments: Refuses) {
         *self.refuses.lock().unwrap() = segments;
+    }
+
+    pub fn expire_below(&self, first: Offset) {
+        *self.first.lock().unwrap() = first;
     }
 
     /// Calls that wait for an answer.
@@ -237,7 +249,12 @@ impl SegmentLake for AwayLake {
         p: &PartitionId,
         span: OffsetSpan,
     ) -> Result<Vec<LakeReading>, LakeError> {
-        self.there().await?.read_readings(profile, p, span).await
+        let lake = self.there().await?;
+        let first = *self.first.lock().unwrap();
+        if span.from < first {
+            return Err(LakeError::Expired { partition: p.to_string(), from: span.from, first });
+        }
+        lake.read_readings(profile, p, span).await
     }
 
     async fn save_state(&self, p: &PartitionId, state: &SavedState) -> Result<(), LakeError> {

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use kilowatch_shared::{checkpoint::SourcePartition, log::NewRecord, position::PartitionId};
+use kilowatch_shared::{
+    checkpoint::SourcePartition,
+    log::NewRecord,
+    position::{Offset, PartitionId},
+};
 use kilowatch_speed::{SpeedConfig, SpeedStatus};
 
 use crate::{
@@ -118,4 +122,33 @@ async fn segments_that_the_lake_can_never_take_hold_up_no_others() {
     wait_until("the lake holds both", async || bench.closed().await == 60 + old).await;
     run.stop().await;
     bench.assert_lake_holds(usize::try_from(60 + old).unwrap());
+}
+
+#[tokio::test]
+async fn a_partition_without_a_state_behind_expired_readings_stops_and_folds_nothing_from_the_hole() {
+    let bench = Bench::new(1).await;
+    // No segment of the test saves a state.
+    let without_states = || SpeedConfig { state_every_cuts: 1000, ..config() };
+    let run = bench.run_with(without_states());
+    bench.produce(40).await;
+    wait_until("the lake holds all of it", async || bench.closed().await == 40).await;
+    run.stop().await;
+    bench.log.expire(&SourcePartition::from(&bench.partitions[0]), Offset::new(20)).unwrap();
+    bench.away_lake.expire_below(Offset::new(10));
+    bench.produce(5).await;
+
+    let run = bench.run_with(without_states());
+    wait_until("the partition stops", async || {
+        run.layer.status().partitions.iter().any(|partition| partition.stopped.is_some())
+    })
+    .await;
+    let said = run.layer.status().problems().join("; ");
+    assert!(said.contains("below 10 are gone from the lake by their age"), "{said}");
+    assert_eq!(bench.applied().await, 40, "nothing was judged");
+    run.stop().await;
+
+    bench.away_lake.expire_below(Offset::ZERO);
+    let run = bench.run_with(without_states());
+    wait_until("a whole lake lets it go on", async || bench.applied().await == 45).await;
+    run.stop().await;
 }

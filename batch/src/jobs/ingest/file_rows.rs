@@ -48,6 +48,8 @@ pub(super) struct FileRows<'a> {
     known: bool,
     /// Which rows of the lake stop to count, if rows are to be replaced at all.
     replacing: Option<Replacing>,
+    /// Older rows are left out.
+    pub floor: Option<DateTime<Utc>>,
     /// Statistics of the rows, if they are wanted.
     pub stats: Option<HourlyStats>,
     /// Whether rows go into the lake, or only into the statistics.
@@ -81,6 +83,7 @@ impl<'a> FileRows<'a> {
             lake_keys: LakeKeys::of(base),
             known: false,
             replacing: None,
+            floor: None,
             stats: None,
             writes: true,
             missing_rows: 0,
@@ -105,6 +108,13 @@ impl<'a> FileRows<'a> {
         let mut tally = Tally::new(self.known);
         let mut buffer = BucketBuffer::new(self.profile);
         while let Some(mut rows) = feed.next().await? {
+            if let Some(floor) = self.floor {
+                let too_old = rows.drop_before(floor.timestamp_micros());
+                tally.add_too_old(too_old.map_err(|error| BatchError::Internal {
+                    job: "ingest",
+                    reason: format!("leaving out rows that are too old: {error}"),
+                })?);
+            }
             if self.writes {
                 self.lake_keys.read_for(&rows, &self.deps.lake, self.profile, &mut self.numbers).await?;
             }

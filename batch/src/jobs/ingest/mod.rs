@@ -10,6 +10,7 @@ mod file_rows;
 
 use std::{sync::Arc, time::Instant};
 
+use chrono::{DateTime, Utc};
 use kilowatch_shared::{
     job::JobStatus,
     lake::{
@@ -18,6 +19,7 @@ use kilowatch_shared::{
     },
     position::SourceId,
     stream::StreamProfile,
+    views::Aged,
 };
 use tokio::task::spawn_blocking;
 
@@ -113,6 +115,7 @@ pub(super) async fn bring(
         }
         let feed = started.take().unwrap_or_else(start);
         let mut rows = FileRows::new(deps, profile, source.clone(), base.clone(), started_at);
+        rows.floor = reading_floor(deps, profile, base.as_ref()).await?;
         rows.stats = request.stats.as_ref().map(|_| HourlyStats::default());
         // Only the statistics are wanted of a file that is there, unless it may bring the rows that it left out.
         rows.writes = !known || replaces;
@@ -197,6 +200,16 @@ async fn settled_readings(deps: &BatchDeps, profile: &StreamProfile) -> Result<O
     Ok(settle_superseded(deps, profile, seen, "ingest").await?.table)
 }
 
+/// From when on readings are kept, as views or lake remember it.
+async fn reading_floor(
+    deps: &BatchDeps,
+    profile: &StreamProfile,
+    base: Option<&TableFiles>,
+) -> Result<Option<DateTime<Utc>>, BatchError> {
+    let in_views = deps.views.age_floors(&profile.name).await?.of(Aged::Readings);
+    Ok(in_views.max(base.and_then(|table| table.floor)))
+}
+
 fn empty_table() -> LakeSnapshot {
     LakeSnapshot { version: None, closed: std::collections::BTreeMap::new() }
 }
@@ -229,6 +242,7 @@ fn blank_report(
         identical_rows: 0,
         conflicting_rows: 0,
         replaced_rows: 0,
+        too_old_rows: 0,
         bad_lines: 0,
         known_bad_lines: 0,
         identical_examples: Vec::new(),

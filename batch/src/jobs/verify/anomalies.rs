@@ -1,37 +1,49 @@
 //! A replay of the lake raises the very alarms that speed raised, and ends their episodes alike (I4).
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use kilowatch_shared::{
     anomaly::{Anomaly, AnomalyOrigin, Findings},
-    checkpoint::{Cut, OffsetSpan},
-    detect::fold::{FoldError, ModelSet, PartitionFold},
+    checkpoint::{Cut, OffsetSpan, SourcePartition},
+    detect::fold::{ModelSet, PartitionFold},
     lake::{SegmentLake, delta::TableFiles},
     position::{Offset, PartitionId},
     stream::StreamProfile,
+    views::Aged,
 };
 
 use super::VerifyReport;
-use crate::{BatchDeps, BatchError};
+use crate::{
+    BatchDeps, BatchError,
+    saved_states::{models_of, newest_state, recorded_cuts, restored},
+};
 
 /// Offsets that are read from the lake at once, some 50 MB of readings.
 const OFFSETS_AT_ONCE: u64 = 100_000;
 
-/// Replays every partition that speed knows, from its first cut to L.
+/// Replays every partition that speed knows to L, from its first cut on, or from the saved state with which an expiry let
+/// its readings begin.
 pub(super) async fn compare(
     deps: &BatchDeps,
     profile: &StreamProfile,
     table: &TableFiles,
     report: &mut VerifyReport,
 ) -> Result<(), BatchError> {
+    let floor = deps.views.age_floors(&profile.name).await?.of(Aged::Anomalies);
     for partition in deps.views.known_partitions(&profile.name).await? {
         let Some(closed) = table.snapshot().closed_to(&partition) else { continue };
         let cuts: Vec<Cut> = deps.views.cuts(&partition).await?.into_iter().filter(|cut| cut.offset < closed).collect();
         let mut replay = Replay { deps, partition: &partition, alarms: HashMap::new(), readings: 0 };
-        let outcome = replay.run(&cuts, closed).await?;
+        let begin = table.replay_from.get(&SourcePartition::from(&partition)).copied();
+        let outcome = replay.run(&cuts, begin, closed).await?;
         report.replayed_readings += replay.readings;
         match outcome {
-            Ok(()) => compare_partition(deps, &partition, closed, replay.alarms, report).await?,
+            Ok(()) => {
+                replay.alarms.retain(|_, alarm| floor.is_none_or(|floor| alarm.event_time >= floor));
+                let compared = Replayed { alarms: replay.alarms, begin: begin.unwrap_or_default(), closed, floor };
+                compare_partition(deps, &partition, compared, report).await?;
+            }
             Err(reason) => report.not_replayed.push(format!("{partition}: {reason}")),
         }
     }
@@ -41,14 +53,20 @@ pub(super) async fn compare(
 async fn compare_partition(
     deps: &BatchDeps,
     partition: &PartitionId,
-    closed: Offset,
-    mut replayed: HashMap<String, Anomaly>,
+    replayed: Replayed,
     report: &mut VerifyReport,
 ) -> Result<(), BatchError> {
+    let Replayed { alarms: mut replayed, begin, closed, floor } = replayed;
     let served = deps.views.anomalies_of(partition).await?.into_iter();
     for mut anomaly in
         served.filter(|anomaly| anomaly.origin == AnomalyOrigin::Speed && anomaly.position.offset < closed)
     {
+        // What it was raised by is gone; or it goes itself, once the outside has heard of it.
+        let is_too_old = floor.is_some_and(|floor| anomaly.event_time < floor);
+        if is_too_old || anomaly.position.offset < begin {
+            report.too_old += 1;
+            continue;
+        }
         // An episode may have ended above L, which the lake does not know yet.
         anomaly.ended = anomaly.ended.filter(|end| end.end_offset < closed);
         report.anomalies.checked += 1;
@@ -84,6 +102,17 @@ async fn compare_partition(
     Ok(())
 }
 
+/// What a replay raised, and what it is compared with.
+struct Replayed {
+    alarms: HashMap<String, Anomaly>,
+    /// The first offset that was replayed.
+    begin: Offset,
+    /// L.
+    closed: Offset,
+    /// Earlier alarms are too old.
+    floor: Option<DateTime<Utc>>,
+}
+
 struct Replay<'a> {
     deps: &'a BatchDeps,
     partition: &'a PartitionId,
@@ -92,15 +121,28 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    /// Folds what the lake holds below `closed`. The inner error says that this build cannot run the pins.
-    async fn run(&mut self, cuts: &[Cut], closed: Offset) -> Result<Result<(), FoldError>, BatchError> {
+    /// Folds what the lake holds below `closed`. The inner error says why nothing can be proved.
+    async fn run(
+        &mut self,
+        cuts: &[Cut],
+        begin: Option<Offset>,
+        closed: Offset,
+    ) -> Result<Result<(), String>, BatchError> {
         let mut fold: Option<PartitionFold> = None;
+        if let Some(begin) = begin {
+            match self.begun_at(begin).await {
+                Ok(begun) => fold = Some(begun),
+                Err(BatchError::CannotReplay { reason, .. }) => return Ok(Err(reason)),
+                Err(error) => return Err(error),
+            }
+        }
+        let cuts: Vec<&Cut> = cuts.iter().filter(|cut| begin.is_none_or(|begin| cut.offset >= begin)).collect();
         let mut models = ModelSet::default();
-        for (index, cut) in cuts.iter().enumerate() {
+        for (index, cut) in cuts.iter().copied().enumerate() {
             // A cut a minute, a promotion a night: loading a model for each cut would take longer than the replay.
             let before = index.checked_sub(1).and_then(|before| cuts.get(before));
             if before.is_none_or(|before| before.pins.models != cut.pins.models) {
-                models = self.models_of(cut).await?;
+                models = models_of(self.deps, &cut.pins).await?;
             }
             let running = match fold.take() {
                 None => PartitionFold::try_new(self.partition.clone(), &cut.pins, &models),
@@ -108,13 +150,27 @@ impl Replay<'_> {
             };
             let mut running = match running {
                 Ok(running) => running,
-                Err(reason) => return Ok(Err(reason)),
+                Err(reason) => return Ok(Err(reason.to_string())),
             };
             let end = cuts.get(index + 1).map_or(closed, |next| next.offset);
             self.fold_segment(&mut running, cut, end).await?;
             fold = Some(running);
         }
         Ok(Ok(()))
+    }
+
+    /// The fold of the state at an offset, which an expiry left in the place of the readings below it.
+    async fn begun_at(&self, begin: Offset) -> Result<PartitionFold, BatchError> {
+        if let Some(cuts) = recorded_cuts(self.deps, self.partition, "verify").await?
+            && let Some(state) = newest_state(self.deps, self.partition, &cuts, begin).await?
+            && state.offset == begin
+        {
+            return restored(self.deps, self.partition, &cuts, &state).await;
+        }
+        Err(BatchError::CannotReplay {
+            partition: self.partition.clone(),
+            reason: format!("readings below {begin} are gone by their age, and so is the detectors' state there"),
+        })
     }
 
     async fn fold_segment(&mut self, fold: &mut PartitionFold, cut: &Cut, end: Offset) -> Result<(), BatchError> {
@@ -135,13 +191,5 @@ impl Replay<'_> {
             from = to;
         }
         Ok(())
-    }
-
-    async fn models_of(&self, cut: &Cut) -> Result<ModelSet, BatchError> {
-        let mut models = ModelSet::default();
-        for id in cut.pins.models.values() {
-            models.insert(id.clone(), Arc::clone(&self.deps.lake).load_model(id).await?);
-        }
-        Ok(models)
     }
 }

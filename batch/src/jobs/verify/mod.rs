@@ -20,6 +20,8 @@ use kilowatch_shared::{
 };
 use serde::{Deserialize, Serialize};
 
+pub(super) use positions::extents_of;
+
 use super::history::{Summary, recorded};
 use crate::{BatchDeps, BatchError};
 
@@ -44,6 +46,10 @@ pub struct VerifyReport {
     /// Whether the published windows are those of a profile with other measures, windows or tags: they were compared as such,
     /// and the next roll-up publishes the ones of this profile.
     pub awaits_rollup: bool,
+    /// Published partials of windows that begin before the floor of their age, alarms before theirs, and alarms of readings
+    /// below the offset where a replay begins: they are not compared, for what they were made of is gone, or they are
+    /// about to go.
+    pub too_old: u64,
     /// Partitions that this build cannot replay, with the reason. They are not counted as differing, but nothing is proved
     /// of them.
     pub not_replayed: Vec<String>,
@@ -105,9 +111,15 @@ impl Summary for VerifyReport {
             self.partials.checked
         );
         let awaits = if self.awaits_rollup { "; windows of another profile await the next roll-up" } else { "" };
+        let too_old = match self.too_old {
+            0 => String::new(),
+            rows => format!("; {} too old to be compared", counted(rows, "row")),
+        };
         match self.not_replayed.len() {
-            0 => format!("{compared}{awaits}"),
-            partitions => format!("{compared}{awaits}; {} not replayed", counted(partitions as u64, "partition")),
+            0 => format!("{compared}{too_old}{awaits}"),
+            partitions => {
+                format!("{compared}{too_old}{awaits}; {} not replayed", counted(partitions as u64, "partition"))
+            }
         }
     }
 }

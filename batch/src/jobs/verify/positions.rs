@@ -26,9 +26,10 @@ const OFFSETS_AT_ONCE: i64 = 256 << 20;
 
 /// What a partition of a source holds, in both tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Extent {
+pub(in crate::jobs) struct Extent {
     least: i64,
-    greatest: i64,
+    /// The last offset.
+    pub greatest: i64,
     rows: i64,
 }
 
@@ -64,7 +65,11 @@ pub(super) async fn compare(
     Ok(())
 }
 
-async fn extents_of(deps: &BatchDeps, table: &TableFiles) -> Result<Vec<(SourcePartition, Extent)>, BatchError> {
+/// What a table holds of each partition of a source.
+pub(in crate::jobs) async fn extents_of(
+    deps: &BatchDeps,
+    table: &TableFiles,
+) -> Result<Vec<(SourcePartition, Extent)>, BatchError> {
     let session = session_over(deps, &[("positions", table)])?;
     let mut extents = Vec::new();
     for batch in session.collect(include_str!("extents.sql")).await? {

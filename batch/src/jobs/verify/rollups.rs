@@ -9,6 +9,7 @@ use arrow::{
     compute::cast,
     datatypes::{DataType, Int64Type},
 };
+use chrono::{DateTime, Utc};
 use kilowatch_shared::{
     lake::{
         LakeError, LakeTable,
@@ -46,11 +47,14 @@ pub(super) async fn compare(
         let published_for = shape.as_deref().and_then(Shape::parse).unwrap_or_else(|| Shape::of(profile));
         let awaits_rollup = published_for != Shape::of(profile);
         let profile = &published_for.applied_to(profile);
+        let floors = deps.views.age_floors(&profile.name).await?;
+        let floor = floors.of_computed_windows();
         let table = deps.lake.open_table(&profile.name, LakeTable::Readings, Some(version)).await?;
         let mut attempt = VerifyReport { awaits_rollup, ..report.clone() };
-        let mut published = Published::new(deps, profile);
+        let mut published = Published::new(deps, profile, floor);
         for (least, greatest) in runs(&devices_of(deps, &table).await?, rows_at_once) {
             let mut computed = computed(deps, profile, &table, &least, &greatest).await?;
+            computed.retain(|key, _| floor.is_none_or(|floor| key.window_start >= floor));
             while let Some(row) = published.next_up_to(Some(&greatest)).await? {
                 compare_one(&row, computed.remove(&row.key), &mut attempt);
             }
@@ -63,8 +67,11 @@ pub(super) async fn compare(
         while let Some(row) = published.next_up_to(None).await? {
             compare_one(&row, None, &mut attempt);
         }
-        let is_same = deps.views.boundary(&profile.name).await? == boundary;
-        if is_same && deps.views.published_shape(&profile.name).await? == shape {
+        attempt.too_old += published.too_old;
+        let is_same = deps.views.boundary(&profile.name).await? == boundary
+            && deps.views.published_shape(&profile.name).await? == shape
+            && deps.views.age_floors(&profile.name).await? == floors;
+        if is_same {
             *report = attempt;
             return Ok(());
         }
@@ -148,20 +155,27 @@ struct Published<'a> {
     page: VecDeque<RollupRow>,
     after: Option<RollupKey>,
     ended: bool,
+    /// Windows that begin earlier are not compared.
+    floor: Option<DateTime<Utc>>,
+    too_old: u64,
 }
 
 impl<'a> Published<'a> {
-    fn new(deps: &'a BatchDeps, profile: &'a StreamProfile) -> Self {
-        Self { deps, profile, page: VecDeque::new(), after: None, ended: false }
+    fn new(deps: &'a BatchDeps, profile: &'a StreamProfile, floor: Option<DateTime<Utc>>) -> Self {
+        Self { deps, profile, page: VecDeque::new(), after: None, ended: false, floor, too_old: 0 }
     }
 
     /// The next row, if its device is not beyond `last`.
     async fn next_up_to(&mut self, last: Option<&DeviceId>) -> Result<Option<RollupRow>, BatchError> {
-        if self.page.is_empty() && !self.ended {
+        // A page may hold nothing but what is too old.
+        while self.page.is_empty() && !self.ended {
             let views = &self.deps.views;
             self.page = views.published_rollups(&self.profile.name, self.after.as_ref(), PAGE_ROWS).await?.into();
             self.after = self.page.back().map(|row| row.key.clone());
             self.ended = self.page.is_empty();
+            let read = self.page.len();
+            self.page.retain(|row| self.floor.is_none_or(|floor| row.key.window_start >= floor));
+            self.too_old += (read - self.page.len()) as u64;
         }
         Ok(self.page.pop_front_if(|row| last.is_none_or(|last| row.key.device <= *last)))
     }

@@ -4,7 +4,8 @@
 //! put-if-absent. Each commit is checked against the state that it is put on, so a decision ("L is still where the
 //! caller saw it") can never be overtaken. `segments` is speed's side (`append` writes, `readback` reads for replays),
 //! `ingest` and `rewrite` are batch's, [`TableFiles`] is what readers get, now or of the past (`time_travel`, `history`), `vacuum` deletes
-//! what nobody needs any more, `expansion` adds columns; states and models stand beside the tables as plain objects.
+//! what nobody needs any more, `expire` takes out rows that are too old, `expansion` adds columns; states and models stand
+//! beside the tables as plain objects.
 //!
 //! The commit loop is our own and not deltalake's, because that one may lower a `txn` when its snapshot is fresh, lists
 //! the whole log on every commit, and cannot tell its own commit from a stranger's after a lost answer. Checkpoints are
@@ -19,6 +20,7 @@ mod door;
 mod drafts;
 mod erase;
 mod expansion;
+mod expire;
 mod extent;
 mod history;
 mod ingest;
@@ -37,6 +39,7 @@ mod vacuum;
 pub use changes::FileChanges;
 pub use door::DeltaLake;
 pub use expansion::ColumnChanges;
+pub use expire::ExpiredFiles;
 pub use history::{CommitAuthor, CommittedSegment, TableVersion};
 pub use ingest::{FileIngest, Replaced, WrittenFile};
 pub use replays::replayed_position;

@@ -60,7 +60,8 @@ impl DeltaLake {
     }
 
     /// The saved states of a stream's partitions that no restore needs: of those at or below L all but the newest `keep`,
-    /// and the newest of each day since `daily_since`, from which views are caught up that come back from a backup.
+    /// the newest of each day since `daily_since`, from which views are caught up that come back from a backup, and the one
+    /// at which replays begin since older readings are gone.
     ///
     /// # Errors
     /// The store's.
@@ -71,14 +72,15 @@ impl DeltaLake {
         daily_since: DateTime<Utc>,
     ) -> Result<Vec<StoredObject>, LakeError> {
         let Some(table) = self.table(stream, LakeTable::Readings).newest().await? else { return Ok(Vec::new()) };
-        let mut stale = Vec::new();
+        let (mut stale, begins) = (Vec::new(), table.replay_from(stream));
         for (SourcePartition { source, partition }, closed) in table.closed(stream) {
             let partition = PartitionId { stream: stream.clone(), source, partition };
+            let begin = begins.get(&SourcePartition::from(&partition));
             let below = self.state_files(&partition).await?.into_iter().filter(|(offset, _)| *offset <= closed);
             let mut days = HashSet::new();
-            for (number, (_, meta)) in below.enumerate() {
+            for (number, (offset, meta)) in below.enumerate() {
                 let is_first_of_day = days.insert(meta.last_modified.date_naive());
-                if number >= keep && (!is_first_of_day || meta.last_modified < daily_since) {
+                if number >= keep && begin != Some(&offset) && (!is_first_of_day || meta.last_modified < daily_since) {
                     stale.push(meta.into());
                 }
             }

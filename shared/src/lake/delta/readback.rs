@@ -96,6 +96,7 @@ impl DeltaLake {
     ) -> Result<Vec<LakeReading>, LakeError> {
         let log = self.table(&partition.stream, LakeTable::Readings);
         let Some(state) = log.newest().await? else { return Ok(Vec::new()) };
+        state.check_whole(partition, span)?;
         let files: Vec<Arc<LakeFile>> = state.files().filter(|file| may_hold(file, partition, span)).cloned().collect();
         let mut rows: Vec<LakeReading> = stream::iter(files)
             .map(|file| {

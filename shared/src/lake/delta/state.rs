@@ -182,6 +182,11 @@ impl TableState {
         self.txns.get(app_id).copied()
     }
 
+    /// All app ids with their values.
+    pub(super) fn txns(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.txns.iter().map(|(app_id, txn)| (app_id.as_str(), txn.value))
+    }
+
     /// The oldest version that is still readable, if a vacuum made it younger than the first.
     pub(super) fn horizon(&self) -> Option<i64> {
         self.txn(&horizon_app_id(&self.table)).map(|txn| txn.value)

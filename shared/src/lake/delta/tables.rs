@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
 use object_store::path::Path;
 
 use super::{DeltaLake, LakeFile};
@@ -20,6 +21,10 @@ pub struct TableFiles {
     pub version: i64,
     /// L of every partition of a log at this version.
     pub closed: BTreeMap<SourcePartition, Offset>,
+    /// From when on the table has its rows, if an age limit ever took some.
+    pub floor: Option<DateTime<Utc>>,
+    /// The offset from which on it has all rows of a partition, if an age limit ever took some of it: replays begin there.
+    pub replay_from: BTreeMap<SourcePartition, Offset>,
     /// The data files, by path.
     pub files: Vec<Arc<LakeFile>>,
     /// The columns of the data files; an older file may lack some of them. The bucket is not among them.
@@ -119,6 +124,8 @@ impl DeltaLake {
         Ok(TableFiles {
             version: state.version,
             closed: state.closed(stream),
+            floor: state.floor(stream),
+            replay_from: state.replay_from(stream),
             files: state.files().cloned().collect(),
             schema: state.metadata()?.file_schema()?,
             unknown_columns: state.metadata()?.unknown_columns()?,

@@ -5,7 +5,7 @@ use arrow::{
     compute::take_record_batch,
     datatypes::TimestampMicrosecondType,
 };
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
 
 use crate::{lake::LakeError, stream::profile::Bucket};
 
@@ -25,6 +25,14 @@ pub fn bucket_of(bucket: Bucket, instant: DateTime<Utc>) -> NaiveDate {
         Bucket::Day => day,
         Bucket::Month => day.with_day(1).unwrap_or(day),
     }
+}
+
+/// The first instant after a bucket, whichever length buckets had when it was made: a day that begins a month may stand
+/// for the whole month.
+#[must_use]
+pub fn end_of_bucket(bucket: NaiveDate) -> Option<DateTime<Utc>> {
+    let next = if bucket.day() == 1 { bucket.checked_add_months(Months::new(1)) } else { bucket.succ_opt() };
+    next?.and_hms_opt(0, 0, 0).map(|midnight| midnight.and_utc())
 }
 
 /// Cuts a batch by the bucket of the instants in `column`. Rows keep their order, and a batch that is in time order is
@@ -81,4 +89,17 @@ fn row_buckets(bucket: Bucket, column: &str, batch: &RecordBatch) -> Result<Vec<
 
 fn corrupt(error: arrow::error::ArrowError) -> LakeError {
     LakeError::Corrupt { reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_ends_with_its_month_unless_it_can_only_be_a_day() {
+        let end = |day: &str| end_of_bucket(day.parse().unwrap()).unwrap().to_rfc3339();
+        assert_eq!(end("2007-12-01"), "2008-01-01T00:00:00+00:00");
+        assert_eq!(end("2008-02-29"), "2008-03-01T00:00:00+00:00");
+        assert_eq!(end_of_bucket(NaiveDate::MAX), None);
+    }
 }

@@ -16,7 +16,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 
-pub use bucket::{bucket_of, split_by_bucket};
+pub use bucket::{bucket_of, end_of_bucket, split_by_bucket};
 pub use dead_letters::{dead_letters_from_batch, dead_letters_to_batch};
 pub use erased::{ERASED_DEVICE, ERASED_REASON, tombstones_of_dead_letters, tombstones_of_readings};
 pub use gathered::{Place, PlacedRun, gathered_to_batch};

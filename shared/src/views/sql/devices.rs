@@ -39,13 +39,17 @@ pub async fn seen_by_speed(
     Ok(())
 }
 
-/// Forgets what batch saw, before a full recomputation says it anew.
+/// Forgets what batch saw, but for the windows that are left, before a full recomputation says it anew.
 pub async fn forget_batch(session: &mut dyn Session, stream: &StreamName) -> Result<(), ViewsError> {
-    let only_batch = Statement::new("DELETE FROM devices WHERE stream = $1 AND speed_event_time IS NULL");
-    session.execute(only_batch.bind(stream.as_str())).await?;
-    let both =
-        Statement::new("UPDATE devices SET batch_event_time = NULL WHERE stream = $1 AND batch_event_time IS NOT NULL");
-    session.execute(both.bind(stream.as_str())).await?;
+    const FORGET: [&str; 2] = [
+        "UPDATE devices SET batch_event_time = (SELECT MAX(window_start) FROM rollup_batch b
+             WHERE b.stream = devices.stream AND b.device_id = devices.device_id)
+         WHERE stream = $1 AND batch_event_time IS NOT NULL",
+        "DELETE FROM devices WHERE stream = $1 AND speed_event_time IS NULL AND batch_event_time IS NULL",
+    ];
+    for text in FORGET {
+        session.execute(Statement::new(text).bind(stream.as_str())).await?;
+    }
     Ok(())
 }
 

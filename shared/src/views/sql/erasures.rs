@@ -19,7 +19,10 @@ impl<D: Database> ErasureViews for SqlViews<D> {
             "SELECT (SELECT COUNT(*) FROM anomalies WHERE stream = $1 AND device_id = $2) AS anomalies,
                  (SELECT COUNT(*) FROM rollup_speed WHERE stream = $1 AND device_id = $2) AS speed_windows,
                  (SELECT COUNT(*) FROM forecasts WHERE stream = $1 AND device_id = $2) AS forecasts,
-                 (SELECT COUNT(*) FROM outbox WHERE stream = $1 AND message_key = $3) AS outbox",
+                 (SELECT COUNT(*) FROM outbox WHERE stream = $1 AND message_key = $3) AS outbox,
+                 (SELECT COUNT(*) FROM rollup_batch WHERE stream = $1 AND device_id = $2 AND window_start <
+                      (SELECT MAX(floor_at) FROM age_floors WHERE stream = $1 AND aged IN ('readings', 'windows')))
+                     AS kept_windows",
         );
         let count = count.bind(stream.as_str()).bind(device.as_str()).bind(device.as_str().as_bytes());
         let Some(row) = self.database.fetch_optional(count).await? else { return Ok(DeviceRows::default()) };
@@ -28,6 +31,7 @@ impl<D: Database> ErasureViews for SqlViews<D> {
             speed_windows: row.count("speed_windows")?,
             forecasts: row.count("forecasts")?,
             outbox: row.count("outbox")?,
+            kept_windows: row.count("kept_windows")?,
         })
     }
 
@@ -97,11 +101,15 @@ async fn delete_rows(
     // A device whose windows batch has published again, because readings came after the erasure began, stays known.
     const KNOWN: &str = "DELETE FROM devices WHERE stream = $1 AND device_id = $2 AND NOT EXISTS (
         SELECT 1 FROM rollup_batch WHERE stream = $1 AND device_id = $2)";
+    // No roll-up computes them, so none leaves them out.
+    const KEPT_WINDOWS: &str = "DELETE FROM rollup_batch WHERE stream = $1 AND device_id = $2 AND window_start <
+        (SELECT MAX(floor_at) FROM age_floors WHERE stream = $1 AND aged IN ('readings', 'windows'))";
     let mut delete = async |text: &'static str, device: Value| {
         session.execute(Statement::new(text).bind(stream.as_str()).bind(device)).await
     };
     let name = || Value::from(device.as_str());
     delete(POINTS, name()).await?;
+    let kept_windows = delete(KEPT_WINDOWS, name()).await?;
     delete(KNOWN, name()).await?;
     Ok(DeviceRows {
         anomalies: delete("DELETE FROM anomalies WHERE stream = $1 AND device_id = $2", name()).await?,
@@ -112,6 +120,7 @@ async fn delete_rows(
             Value::from(device.as_str().as_bytes()),
         )
         .await?,
+        kept_windows,
     })
 }
 

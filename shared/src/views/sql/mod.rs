@@ -5,6 +5,7 @@
 //! [`Session`] to run a [`Statement`]. Both databases take `$1`, `ON CONFLICT` and `RETURNING`; what differs between
 //! them (how to begin, how to list rows, how an instant is stored) is behind [`Database`] and [`Session`].
 
+mod aging;
 mod anomalies;
 mod batch;
 mod benchmarks;

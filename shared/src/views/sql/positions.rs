@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-use super::{Database, Row, Session, SqlViews, Statement, devices, outbox, partitions};
+use super::{Database, Row, Session, SqlViews, Statement, aging, outbox, partitions, publication};
 use crate::{
     checkpoint::OffsetSpan,
     position::{PartitionId, StreamName},
@@ -189,15 +189,16 @@ async fn undo(session: &mut dyn Session, change: &PositionMove) -> Result<(), Vi
 }
 
 async fn forget_publication(session: &mut dyn Session, stream: &StreamName) -> Result<(), ViewsError> {
-    const FORGET: [&str; 3] = [
+    const FORGET: [&str; 2] = [
         "UPDATE boundaries SET lake_version = NULL, published_at = NULL WHERE stream = $1",
         "DELETE FROM boundary_partitions WHERE stream = $1",
-        "DELETE FROM rollup_batch WHERE stream = $1",
     ];
     for text in FORGET {
         session.execute(Statement::new(text).bind(stream.as_str())).await?;
     }
-    devices::forget_batch(session, stream).await
+    // Of windows below it nothing but what was published is left.
+    let floor = aging::floors(session, stream).await?.of_computed_windows();
+    publication::forget_windows(session, stream, floor).await
 }
 
 async fn record(

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Bulk, Session, Statement, Value, devices, partitions, rollups};
+use super::{Bulk, Session, Statement, Value, aging, devices, partitions, rollups};
 use crate::{
     checkpoint::{Boundary, SourcePartition},
     position::{DeviceId, Offset, PartitionId, StreamName},
@@ -120,26 +120,27 @@ const FORGET_TOUCHED_ON_POSTGRES: &str = "DELETE FROM rollup_batch WHERE ctid = 
              OFFSET 0
          ) b))";
 
-/// Puts the staged rows in the place of what they replace, and moves the boundary.
+/// Puts the staged rows in the place of what they replace, and moves the boundary. Windows below the floors of their age
+/// stay as they are, for the readings of some of them are gone.
 pub async fn replace(
     session: &mut dyn Session,
     publication: &Publication,
     now: DateTime<Utc>,
 ) -> Result<(), ViewsError> {
     let stream = &publication.stream;
+    let floor = aging::floors(session, stream).await?.of_computed_windows();
     let mut indexes = Vec::new();
     match &publication.replaces {
         ReplacedWindows::All => {
             if is_alone(session, stream).await? {
                 indexes = session.drop_indexes("rollup_batch").await?;
             }
-            let statement = Statement::new("DELETE FROM rollup_batch WHERE stream = $1");
-            session.execute(statement.bind(stream.as_str())).await?;
-            devices::forget_batch(session, stream).await?;
+            forget_windows(session, stream, floor).await?;
         }
         ReplacedWindows::Touched(windows) => {
             let rows = windows
                 .iter()
+                .filter(|(_, _, start)| floor.is_none_or(|floor| *start >= floor))
                 .map(|(device, window_secs, start)| -> Vec<Value> {
                     vec![stream.as_str().into(), device.as_str().into(), (*window_secs).into(), (*start).into()]
                 })
@@ -149,19 +150,26 @@ pub async fn replace(
     }
     // A staged window that is not among the replaced ones replaces what is there all the same. An index is filled fastest in
     // its own order.
-    let fill = Statement::new(
+    let mut fill = Statement::new(
         "INSERT INTO rollup_batch (stream, device_id, window_secs, window_start, measure, group_key,
              value_count, value_sum, value_min, value_max, value_sum_squares)
          SELECT stream, device_id, window_secs, window_start, measure, group_key,
              value_count, value_sum, value_min, value_max, value_sum_squares
-         FROM rollup_stage WHERE stage_id = $1 AND stream = $2
-         ORDER BY device_id, window_secs, window_start, measure, group_key
+         FROM rollup_stage WHERE stage_id = $1 AND stream = $2",
+    )
+    .bind(publication.stage.0.to_string())
+    .bind(stream.as_str());
+    if let Some(floor) = floor {
+        fill.push_bind(" AND window_start >= ", floor);
+    }
+    fill.push(
+        " ORDER BY device_id, window_secs, window_start, measure, group_key
          ON CONFLICT (stream, device_id, window_secs, window_start, measure, group_key)
          DO UPDATE SET value_count = excluded.value_count, value_sum = excluded.value_sum,
              value_min = excluded.value_min, value_max = excluded.value_max,
              value_sum_squares = excluded.value_sum_squares",
     );
-    session.execute(fill.bind(publication.stage.0.to_string()).bind(stream.as_str())).await?;
+    session.execute(fill).await?;
     session.build_indexes(indexes).await?;
     devices::seen_in_stage(session, stream, publication.stage).await?;
     let moved = Statement::new(
@@ -195,6 +203,20 @@ pub async fn replace(
         ))
         .await?;
     Ok(())
+}
+
+/// Deletes what batch published from a floor on, or all of it, before a computation says it anew.
+pub async fn forget_windows(
+    session: &mut dyn Session,
+    stream: &StreamName,
+    floor: Option<DateTime<Utc>>,
+) -> Result<(), ViewsError> {
+    let mut statement = Statement::new("DELETE FROM rollup_batch WHERE stream = $1").bind(stream.as_str());
+    if let Some(floor) = floor {
+        statement.push_bind(" AND window_start >= ", floor);
+    }
+    session.execute(statement).await?;
+    devices::forget_batch(session, stream).await
 }
 
 /// Whether no other stream has published windows, whose part of an index would be built anew as well.

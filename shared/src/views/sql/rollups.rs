@@ -6,7 +6,7 @@ use super::{Bulk, Row, Session, Statement, Value, partitions};
 use crate::{
     position::{Offset, PartitionId, StreamName},
     rollup::{Partial, RollupKey, RollupRow},
-    views::{UsageQuery, UsageWindow, ViewsError},
+    views::{AgeFloors, Aged, UsageQuery, UsageWindow, ViewsError},
 };
 
 /// Adds what windows gain in the segment that the cut `tag` opened.
@@ -41,8 +41,15 @@ pub async fn add_deltas(
     Ok(())
 }
 
-/// The merged windows: batch rows, and the speed rows whose tag is at or above their partition's boundary.
-pub async fn merged(session: &mut dyn Session, query: &UsageQuery) -> Result<Vec<UsageWindow>, ViewsError> {
+/// The merged windows: batch rows, and the speed rows whose tag is at or above their partition's boundary. Where windows
+/// are not computed any more, batch never takes over what speed has, so what was published stands alone.
+pub async fn merged(
+    session: &mut dyn Session,
+    query: &UsageQuery,
+    floors: &AgeFloors,
+) -> Result<Vec<UsageWindow>, ViewsError> {
+    // Windows below their floor go some at a time, and are gone at once.
+    let from = floors.of(Aged::Windows).map_or(query.from, |floor| query.from.max(floor));
     let mut statement = Statement::new(
         "SELECT window_start, CAST(SUM(value_count) AS BIGINT) AS value_count, SUM(value_sum) AS value_sum,
              MIN(value_min) AS value_min, MAX(value_max) AS value_max, SUM(value_sum_squares) AS value_sum_squares,
@@ -56,7 +63,7 @@ pub async fn merged(session: &mut dyn Session, query: &UsageQuery) -> Result<Vec
     .bind(query.stream.as_str())
     .bind(query.window_secs)
     .bind(query.measure.as_str())
-    .bind(query.from)
+    .bind(from)
     .bind(query.until);
     // Each of the two is bound once and stands in both halves.
     let device = query.device.as_ref().map(|device| statement.bound(device.as_str()));
@@ -81,6 +88,9 @@ pub async fn merged(session: &mut dyn Session, query: &UsageQuery) -> Result<Vec
                  AND (b.boundary_offset IS NULL OR s.tag >= b.boundary_offset)",
     );
     narrow(&mut statement);
+    if let Some(floor) = floors.of_computed_windows() {
+        statement.push_bind(" AND s.window_start >= ", floor);
+    }
     statement.push_bind(
         " ) layers GROUP BY window_start HAVING SUM(value_count) > 0 ORDER BY window_start LIMIT ",
         query.limit,

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Database, SqlViews, Statement, anomalies, benchmarks, dead_letters, devices, forecasts, job_runs, model_swaps,
-    models, partitions, publication, rollups, verifications,
+    Database, SqlViews, Statement, aging, anomalies, benchmarks, dead_letters, devices, forecasts, job_runs,
+    model_swaps, models, partitions, publication, rollups, verifications,
 };
 use crate::{
     benchmark::{BenchmarkId, BenchmarkPage, KeptBenchmark},
@@ -43,7 +43,8 @@ impl<D: Database> ServingViews for SqlViews<D> {
     async fn usage(&self, query: &UsageQuery) -> Result<UsageResult, ViewsError> {
         let mut session = self.database.snapshot().await?;
         let boundary = publication::boundary(session.as_mut(), &query.stream).await?.boundary;
-        let windows = rollups::merged(session.as_mut(), query).await?;
+        let floors = aging::floors(session.as_mut(), &query.stream).await?;
+        let windows = rollups::merged(session.as_mut(), query, &floors).await?;
         Ok(UsageResult { windows, boundary })
     }
 

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod expansion;
+mod expire;
 mod faults;
 mod foreign;
 mod ingest;

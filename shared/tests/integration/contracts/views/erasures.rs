@@ -75,7 +75,7 @@ async fn both_are_known(subject: &Subject) -> Member {
     member
 }
 
-const OF_M: DeviceRows = DeviceRows { anomalies: 1, speed_windows: 1, forecasts: 1, outbox: 1 };
+const OF_M: DeviceRows = DeviceRows { anomalies: 1, speed_windows: 1, forecasts: 1, outbox: 1, kept_windows: 0 };
 
 async fn rows(subject: &Subject, name: &str) -> DeviceRows {
     subject.views.device_rows(&household(), &device(name)).await.unwrap()

@@ -1,5 +1,6 @@
 //! What all views promise. Each case runs on every implementation, on fresh views.
 
+mod aging;
 mod applying;
 mod claiming;
 mod dead_letters;
@@ -142,6 +143,13 @@ macro_rules! contract_of {
             erasures::what_was_staged_of_a_device_before_it_was_to_go_goes_as_well,
             erasures::an_erasure_is_on_record_without_the_devices_name,
             erasures::nothing_is_erased_while_somebody_may_remember_the_device,
+            aging::a_floor_never_falls_and_is_its_streams_own,
+            aging::what_was_published_below_the_floor_of_readings_is_all_that_is_served_of_it,
+            aging::windows_below_their_floor_are_gone_at_once_and_stay_away,
+            aging::alarms_and_dead_letters_go_by_their_time_once_the_outside_has_heard_of_them,
+            aging::forecasts_go_by_their_issue_with_all_their_points,
+            aging::a_lake_that_went_back_does_not_take_windows_along_whose_readings_are_gone,
+            aging::an_erased_device_loses_the_windows_that_no_roll_up_computes,
         })+
     };
 }
