@@ -101,6 +101,19 @@ pub enum IngestError {
         /// The first such line, from 1.
         line: u64,
     },
+    /// A file of which an ingest broke off once its bad lines were in, and that is read in another way now.
+    #[error(
+        "{}: an ingest of this very file broke off after its bad lines were dead letters, and line {line} is one of them where \
+         it is none now, or the reverse; run it again with the options (--columns, --utc-offset, ..) and the profile of then, \
+         or pack the file with gzip first, which makes it another file",
+        path.display()
+    )]
+    BrokenOffOtherwise {
+        /// The file.
+        path: PathBuf,
+        /// The first such line, from 1.
+        line: u64,
+    },
     /// None of its lines can be read, so it is hardly the file or the layout that was meant.
     #[error(
         "{}: none of its {bad_lines} lines can be read; the first is line {line}: {reason}. \

@@ -3,19 +3,13 @@
 use std::collections::HashSet;
 
 use arrow::{
-    array::{AsArray, Int64Array, RecordBatch},
+    array::{AsArray, RecordBatch},
     compute::cast,
-    datatypes::{DataType, Int64Type},
+    datatypes::DataType,
 };
-use datafusion::execution::SendableRecordBatchStream;
 use futures::TryStreamExt;
 use kilowatch_shared::{
-    lake::{
-        LakeError, LakeTable,
-        delta::TableFiles,
-        schema::ERASED_DEVICE,
-        session::{SessionLimits, SessionTable, lake_session, stream_error},
-    },
+    lake::{LakeError, LakeTable, delta::TableFiles, schema::ERASED_DEVICE, session::stream_error},
     position::{DeviceId, SourceId},
     stream::StreamProfile,
 };
@@ -24,11 +18,13 @@ use super::{
     DeviceNumbers, IngestError, InputFile, KeySet, ParsedRows,
     keys::{Fate, Repeat},
     lake_keys::each_row,
+    own_lines::{offsets_of, own_bad_lines, rows_of_file},
     rows::row_print,
 };
 use crate::{
     BatchDeps, BatchError,
     marking::{MarkedRows, Remarked, remark},
+    rewriting::Rewriting,
     sql,
 };
 
@@ -67,13 +63,7 @@ impl Replacing {
                 replacing.own.insert(OF_FILE, offsets.value(row), row_print(device, time, print));
             })?;
         }
-        let letters = deps.lake.newest_table(&profile.name, LakeTable::DeadLetters).await?;
-        let Some(letters) = letters else { return Ok(replacing) };
-        let query = include_str!("own_dead_letters.sql");
-        let mut rows = rows_of_file(deps, ("dead_letters", &letters), query, source).await?;
-        while let Some(batch) = rows.try_next().await.map_err(|error| stream_error(&error))? {
-            replacing.bad.extend(offsets_of(&batch)?.values());
-        }
+        replacing.bad = own_bad_lines(deps, profile, source).await?;
         Ok(replacing)
     }
 
@@ -148,28 +138,9 @@ impl Replacing {
             }
             _ => rows.is_superseded(row),
         };
-        remark(deps, profile, files, mark).await
+        let rewriting = Rewriting { deps, profile, kind: LakeTable::Readings, job: "ingest" };
+        remark(rewriting, files, mark).await
     }
-}
-
-/// What a query gives of the rows of one file.
-async fn rows_of_file(
-    deps: &BatchDeps,
-    (name, table): (&str, &TableFiles),
-    query: &str,
-    source: &SourceId,
-) -> Result<SendableRecordBatchStream, BatchError> {
-    let holders = table.only(|file| file.stats.may_hold_source(source));
-    let limits = SessionLimits { target_partitions: 1, ..SessionLimits::default() };
-    let session = lake_session(deps.lake.store(), &[SessionTable { name, files: &holders }], &limits)?;
-    Ok(session.stream(&query.replace("{source}", source.as_str())).await?)
-}
-
-fn offsets_of(batch: &RecordBatch) -> Result<Int64Array, BatchError> {
-    let offsets = batch.column_by_name("source_offset").map(|column| cast(column, &DataType::Int64));
-    let offsets = offsets.and_then(Result::ok);
-    let offsets = offsets.ok_or_else(|| LakeError::Corrupt { reason: "rows without offsets".to_owned() })?;
-    Ok(offsets.as_primitive::<Int64Type>().clone())
 }
 
 fn read_otherwise(file: &InputFile, number: i64) -> IngestError {

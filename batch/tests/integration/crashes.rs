@@ -10,7 +10,7 @@ use std::{
 };
 
 use kilowatch_batch::{
-    ingest::FileOutcome,
+    ingest::{ColumnChoice, FileOutcome, IngestRequest, OnConflict},
     jobs::rollup::{RollupRequest, rollup},
 };
 use kilowatch_shared::lake::store::LakeStore;
@@ -80,6 +80,40 @@ async fn an_ingest_that_dies_anywhere_is_done_by_the_next_one_and_nothing_comes_
             return;
         }
     }
+}
+
+#[tokio::test]
+async fn an_ingest_that_broke_off_after_its_bad_lines_is_taken_up_only_by_one_that_reads_them_alike() {
+    let csv = b"timestamp,P,Q\n2007-01-01T00:00:00Z,1,bad\n2007-01-01T00:01:00Z,bad,2\n2007-01-01T00:02:00Z,3,3\n";
+    for on_conflict in [OnConflict::Keep, OnConflict::Replace] {
+        let room = broken_off(csv, "P").await;
+        let asked = |column| IngestRequest { on_conflict, ..power_of(&room, csv, column) };
+        let error = room.ingest(&asked("Q")).await.unwrap_err().to_string();
+        assert!(error.contains("a.csv: an ingest of this very file broke off") && error.contains("line 3"), "{error}");
+        assert_eq!(room.ingest(&asked("P")).await.unwrap().rows, 2);
+        assert_eq!((room.number("SELECT COUNT(*) FROM readings").await, room.dead_letters().await.len()), (2, 1));
+    }
+}
+
+/// A room in which an ingest died once the file's bad lines were dead letters, and before its rows were there.
+async fn broken_off(csv: &[u8], column: &str) -> Room {
+    for polls in 0..10_000 {
+        let room = slow_room().await;
+        let asked = power_of(&room, csv, column);
+        {
+            let mut dying = pin!(room.ingest(&asked));
+            assert!(poll_times(&mut dying, polls).await.is_none(), "it was never stopped between the two");
+        }
+        if room.dead_letters().await.len() == 1 {
+            return room;
+        }
+    }
+    panic!("it never came to its dead letters");
+}
+
+fn power_of(room: &Room, csv: &[u8], column: &str) -> IngestRequest {
+    let columns = ColumnChoice::parse_list(&format!("active_power={column}")).unwrap();
+    IngestRequest { columns, ..request(&room.write("a.csv", csv)) }
 }
 
 const INCREMENTAL: RollupRequest = RollupRequest { full: false, as_of: None };

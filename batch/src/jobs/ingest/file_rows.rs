@@ -19,8 +19,8 @@ use tokio::{
 use crate::{
     BatchDeps, BatchError,
     ingest::{
-        BucketBuffer, BucketRows, DeviceNumbers, Feed, HourlyStats, IngestError, IngestRequest, InputFile, KeySet,
-        LakeKeys, Replacing, Tally, find_repeats,
+        BrokenOff, BucketBuffer, BucketRows, DeviceNumbers, Feed, HourlyStats, IngestError, IngestRequest, InputFile,
+        KeySet, LakeKeys, Replacing, Tally, find_repeats,
     },
     marking::Remarked,
 };
@@ -46,6 +46,8 @@ pub(super) struct FileRows<'a> {
     lake_keys: LakeKeys,
     /// Whether the lake has the file, of which it may have left out rows.
     known: bool,
+    /// What an earlier ingest of the file left, if one broke off.
+    pub broken_off: Option<BrokenOff>,
     /// Which rows of the lake stop to count, if rows are to be replaced at all.
     replacing: Option<Replacing>,
     /// Older rows are left out.
@@ -82,6 +84,7 @@ impl<'a> FileRows<'a> {
             file_keys: KeySet::default(),
             lake_keys: LakeKeys::of(base),
             known: false,
+            broken_off: None,
             replacing: None,
             floor: None,
             stats: None,
@@ -108,6 +111,9 @@ impl<'a> FileRows<'a> {
         let mut tally = Tally::new(self.known);
         let mut buffer = BucketBuffer::new(self.profile);
         while let Some(mut rows) = feed.next().await? {
+            if let Some(broken_off) = &self.broken_off {
+                broken_off.check(file, &rows)?;
+            }
             if let Some(floor) = self.floor {
                 let too_old = rows.drop_before(floor.timestamp_micros());
                 tally.add_too_old(too_old.map_err(|error| BatchError::Internal {

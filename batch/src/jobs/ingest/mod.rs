@@ -27,7 +27,7 @@ use super::history::{Summary, recorded};
 use crate::{
     BatchDeps, BatchError,
     ingest::{
-        ConflictingRow, Feed, FileOutcome, HourlyStats, IngestError, IngestReport, IngestRequest, InputFile,
+        BrokenOff, ConflictingRow, Feed, FileOutcome, HourlyStats, IngestError, IngestReport, IngestRequest, InputFile,
         OnConflict, Progress, Tally, check_target, told,
     },
     rollups::settle_superseded,
@@ -50,7 +50,8 @@ pub async fn ingest(
     request: &IngestRequest,
     progress: Arc<dyn Progress>,
 ) -> Result<IngestReport, BatchError> {
-    recorded(deps, profile, "ingest", bring(deps, profile, request, progress)).await
+    // On the heap: a schedule that awaits all jobs in one task would not fit on a thread's stack.
+    recorded(deps, profile, "ingest", Box::pin(bring(deps, profile, request, progress))).await
 }
 
 impl Summary for IngestReport {
@@ -100,22 +101,21 @@ pub(super) async fn bring(
 
     let replaces = request.on_conflict == OnConflict::Replace;
     for _ in 0..MAX_TRIES {
-        if request.only_new && deps.lake.known_file(&profile.name, &sha256).await? {
-            let base = deps.lake.newest_table(&profile.name, LakeTable::Readings).await?;
-            return Ok(already_ingested(request, sha256, base.as_ref(), began));
-        }
         let base = if replaces {
             settled_readings(deps, profile).await?
         } else {
             deps.lake.newest_table(&profile.name, LakeTable::Readings).await?
         };
         let known = deps.lake.known_file(&profile.name, &sha256).await?;
-        if known && !replaces && request.stats.is_none() {
+        if known && (request.only_new || (!replaces && request.stats.is_none())) {
             return Ok(already_ingested(request, sha256, base.as_ref(), began));
         }
         let feed = started.take().unwrap_or_else(start);
         let mut rows = FileRows::new(deps, profile, source.clone(), base.clone(), started_at);
         rows.floor = reading_floor(deps, profile, base.as_ref()).await?;
+        if !known && deps.lake.knows_bad_lines_of(&profile.name, &sha256).await? {
+            rows.broken_off = Some(BrokenOff::read(deps, profile, &source).await?);
+        }
         rows.stats = request.stats.as_ref().map(|_| HourlyStats::default());
         // Only the statistics are wanted of a file that is there, unless it may bring the rows that it left out.
         rows.writes = !known || replaces;

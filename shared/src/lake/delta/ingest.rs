@@ -92,6 +92,15 @@ impl DeltaLake {
         Ok(sha256s.into_iter().filter(is_known).map(str::to_owned).collect())
     }
 
+    /// Whether the bad lines of a file of these bytes are dead letters of a stream.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn knows_bad_lines_of(&self, stream: &StreamName, sha256: &str) -> Result<bool, LakeError> {
+        let state = self.table(stream, LakeTable::DeadLetters).newest().await?;
+        Ok(state.is_some_and(|state| state.txn(&file_app_id(stream, sha256)).is_some()))
+    }
+
     /// Stores one data file; nobody sees it before a commit names it.
     ///
     /// # Errors
