@@ -3,7 +3,7 @@
 //! It comes again and again over the same folders. A file that the lake knows is a no-op, one that did not change since it was
 //! hashed is not even read ([`SeenFiles`]), and one that cannot be ingested keeps no other out.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 use kilowatch_shared::{job::JobStatus, retry::RetryHint, stream::StreamProfile, wording::counted};
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     BatchDeps, BatchError,
-    ingest::{FileOutcome, IngestConfig, IngestError, Inputs, NoProgress, SeenFiles, Spool},
+    ingest::{FileOutcome, IngestConfig, IngestError, Inputs, NoProgress, OwnPlaces, SeenFiles, Spool},
     schedule::ScheduledInput,
 };
 
@@ -24,7 +24,7 @@ pub const JOB: &str = "scheduled_ingest";
 const TOLD: u64 = 20;
 
 /// Where inputs are looked for, and what bringing them may use.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct InputDoor {
     /// The folder of kilowatch itself, which has the spool and is no history.
     pub data_dir: PathBuf,
@@ -32,6 +32,14 @@ pub struct InputDoor {
     pub config: IngestConfig,
     /// Credentials, endpoint and region of stores, as `AWS_...`.
     pub environment: BTreeMap<String, String>,
+}
+
+/// Without the environment, which holds secrets.
+impl fmt::Debug for InputDoor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { data_dir, config, environment: _ } = self;
+        f.debug_struct("InputDoor").field("data_dir", data_dir).field("config", config).finish_non_exhaustive()
+    }
 }
 
 /// What became of the inputs.
@@ -122,7 +130,7 @@ pub async fn scheduled_ingest(
     door: &InputDoor,
     seen: &mut SeenFiles,
 ) -> Result<ScheduledIngestReport, BatchError> {
-    recorded(deps, profile, JOB, run(deps, profile, inputs, door, seen)).await
+    recorded(deps, profile, JOB, Box::pin(run(deps, profile, inputs, door, seen))).await
 }
 
 async fn run(
@@ -136,11 +144,12 @@ async fn run(
     let known = deps.lake.known_files(&profile.name, remembered.iter().map(String::as_str)).await?;
     seen.begin(&known);
     let spool = Spool::open(door.data_dir.join("spool"), door.config);
+    let own = OwnPlaces::of(&door.data_dir, deps.lake.store());
     let mut report = ScheduledIngestReport::default();
     for input in inputs {
         for name in &input.files {
             let named = [name.into()];
-            match Inputs::resolve(&named, &door.environment, &door.data_dir, spool.clone()).await {
+            match Inputs::resolve(&named, &door.environment, &own, spool.clone()).await {
                 Ok(found) => take_all(deps, profile, (*input, found), seen, &mut report).await,
                 // An inbox is empty most of the time.
                 Err(BatchError::Ingest(IngestError::NothingThere { .. })) => {}

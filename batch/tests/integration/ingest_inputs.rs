@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, ffi::OsString, io::Write as _, path::Path};
 
 use kilowatch_batch::{
     BatchError,
-    ingest::{IngestConfig, Input, Inputs, Spool},
+    ingest::{IngestConfig, Input, Inputs, OwnPlaces, Spool},
 };
+use kilowatch_shared::lake::store::LakeStore;
 use zip::{ZipWriter, write::SimpleFileOptions};
 
 /// A folder with these files, each of which holds its own name.
@@ -37,9 +38,13 @@ fn spool(folder: &Path) -> Spool {
     Spool::open(folder.join("own/spool"), IngestConfig { spool_mib: 1 })
 }
 
+fn own(data_dir: &Path) -> OwnPlaces {
+    OwnPlaces::of(data_dir, &LakeStore::in_memory())
+}
+
 async fn resolved(folder: &Path, named: &[&str]) -> Result<Inputs, BatchError> {
     let named: Vec<OsString> = named.iter().map(|name| folder.join(name).into_os_string()).collect();
-    Inputs::resolve(&named, &BTreeMap::new(), &folder.join("own"), spool(folder)).await
+    Inputs::resolve(&named, &BTreeMap::new(), &own(&folder.join("own")), spool(folder)).await
 }
 
 /// The names below the folder, and what each file holds; an error stands for its file.
@@ -119,7 +124,7 @@ async fn what_names_nothing_says_so() {
     assert!(refused("d").await.ends_with("d: the folder holds no file"));
     assert!(refused("*.csv").await.ends_with("*.csv: no file matches this pattern"));
     let named = ["s3://user:s3cr3t@bucket/x".into()];
-    let resolved = Inputs::resolve(&named, &BTreeMap::new(), folder.path(), spool(folder.path())).await;
+    let resolved = Inputs::resolve(&named, &BTreeMap::new(), &own(folder.path()), spool(folder.path())).await;
     let error = resolved.unwrap_err().to_string();
     assert!(error.contains("s3://bucket/prefix") && !error.contains("s3cr3t"), "{error}");
 }
@@ -144,7 +149,7 @@ async fn kilowatchs_own_folder_is_no_history() {
         assert_eq!(found.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>(), ["a.csv"]);
     }
     let refused = async |name: &str| resolved(folder.path(), &[name]).await.unwrap_err().to_string();
-    let ours = "but those of kilowatch's own data folder";
+    let ours = "but those of kilowatch's own data folder and lake";
     let (of_folder, of_pattern) = (refused("own").await, refused("own/*.csv").await);
     assert!(of_folder.ends_with(&format!("own: the folder holds no file {ours}")), "{of_folder}");
     assert!(of_pattern.ends_with(&format!("own/*.csv: no file matches this pattern {ours}")), "{of_pattern}");
@@ -187,7 +192,7 @@ async fn a_spool_that_is_cleared_is_empty_while_it_is_in_use() {
     archive(&folder.path().join("a.zip"), &[("one.csv", "one")]);
     let spool = spool(folder.path());
     let named = [folder.path().join("a.zip").into_os_string()];
-    let mut inputs = Inputs::resolve(&named, &BTreeMap::new(), folder.path(), spool.clone()).await.unwrap();
+    let mut inputs = Inputs::resolve(&named, &BTreeMap::new(), &own(folder.path()), spool.clone()).await.unwrap();
     let input = inputs.next().await.unwrap().unwrap();
     spool.clear();
     assert!(!input.at.exists());

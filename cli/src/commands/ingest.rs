@@ -7,7 +7,7 @@ use chrono::FixedOffset;
 use clap::Args;
 use kilowatch_batch::{
     BatchDeps,
-    ingest::{ColumnChoice, IngestRequest, Input, InputFormat, Inputs, OnConflict, Spool},
+    ingest::{ColumnChoice, IngestRequest, Input, InputFormat, Inputs, OnConflict, OwnPlaces, Spool},
     jobs::ingest::ingest,
 };
 use kilowatch_shared::{position::DeviceId, stream::StreamProfile};
@@ -99,8 +99,8 @@ impl IngestArgs {
         (deps, profile): (&BatchDeps, &StreamProfile),
         spool: Spool,
     ) -> anyhow::Result<ExitCode> {
-        let own = &context.settings.data_dir;
-        let mut inputs = Inputs::resolve(&self.files, &context.environment, own, spool).await?;
+        let own = OwnPlaces::of(&context.settings.data_dir, deps.lake.store());
+        let mut inputs = Inputs::resolve(&self.files, &context.environment, &own, spool).await?;
         let (mut done, mut failed) = (0_u64, 0_u64);
         loop {
             let outcome = match inputs.next().await {

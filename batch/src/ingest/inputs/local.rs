@@ -8,13 +8,13 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Input, MAX_FILES, Mark, Named, Origin, is_hidden};
+use super::{Input, MAX_FILES, Mark, Named, Origin, OwnPlaces, is_hidden};
 use crate::ingest::IngestError;
 
-/// What a name means; `own` is the folder of kilowatch itself, whose files are no history.
-pub(super) fn files(name: &OsString, own: &Path) -> Result<Vec<Named>, IngestError> {
+/// What a name means.
+pub(super) fn files(name: &OsString, own: &OwnPlaces) -> Result<Vec<Named>, IngestError> {
     let path = PathBuf::from(name);
-    let mut found = Found { own: own.canonicalize().ok(), seen: HashSet::new(), named: Vec::new(), left_out: false };
+    let mut found = Found { own: own.clone(), seen: HashSet::new(), named: Vec::new(), left_out: false };
     let pattern = name.to_str().filter(|name| name.contains(['*', '?', '[']));
     if path.is_dir() {
         found.walk(&path);
@@ -39,7 +39,7 @@ pub(super) fn files(name: &OsString, own: &Path) -> Result<Vec<Named>, IngestErr
         found.named.push(Named::File(path));
     }
     if found.left_out {
-        tracing::info!(path = %own.display(), "kilowatch's own data folder is left out");
+        tracing::info!(path = %Path::new(name).display(), "what is there of kilowatch's own data folder and lake is left out");
     }
     Ok(found.named)
 }
@@ -57,8 +57,8 @@ pub(super) fn mark(path: &Path) -> Option<Mark> {
 
 /// What a folder or a pattern led to.
 struct Found {
-    /// The folder that is left out, without links.
-    own: Option<PathBuf>,
+    /// What is left out.
+    own: OwnPlaces,
     /// Files without links: a second way to one of them is no second file.
     seen: HashSet<PathBuf>,
     named: Vec<Named>,
@@ -106,15 +106,14 @@ impl Found {
     /// Why nothing was found: it is not there, or it is ours.
     fn nothing(&self, path: &Path, what: &'static str) -> IngestError {
         if self.left_out {
-            let reason = format!("{}: {what} but those of kilowatch's own data folder", path.display());
+            let reason = format!("{}: {what} but those of kilowatch's own data folder and lake", path.display());
             return IngestError::BadRequest { reason };
         }
         IngestError::NothingThere { name: path.display().to_string(), what }
     }
 
     fn is_own(&mut self, path: &Path) -> bool {
-        let Some(own) = &self.own else { return false };
-        let is_own = path.canonicalize().is_ok_and(|real| real.starts_with(own));
+        let is_own = self.own.has_file(path);
         self.left_out |= is_own;
         is_own
     }

@@ -7,6 +7,7 @@
 mod archive;
 mod config;
 mod local;
+mod own;
 mod remote;
 mod seen;
 mod spool;
@@ -26,6 +27,7 @@ use super::{IngestError, open::is_zip};
 use crate::BatchError;
 use archive::Archive;
 pub use config::IngestConfig;
+pub use own::OwnPlaces;
 pub use seen::SeenFiles;
 use seen::{Mark, Origin};
 pub use spool::Spool;
@@ -76,7 +78,7 @@ enum Named {
 
 impl Inputs {
     /// Finds what is named: a folder means every file in it and below, except names that begin with `.` or `_` and the
-    /// folder `own` of kilowatch itself; a pattern what it matches; an address that ends with `/` every object below.
+    /// places of kilowatch itself; a pattern what it matches; an address that ends with `/` every object below.
     /// Files of one folder, pattern or address come in the order of their names, each once however many links lead to it.
     ///
     /// # Errors
@@ -84,7 +86,7 @@ impl Inputs {
     pub async fn resolve(
         named: &[OsString],
         environment: &BTreeMap<String, String>,
-        own: &Path,
+        own: &OwnPlaces,
         spool: Spool,
     ) -> Result<Self, BatchError> {
         let mut waiting = VecDeque::new();
@@ -92,9 +94,9 @@ impl Inputs {
             if name == STDIN {
                 waiting.push_back(Named::Stdin);
             } else if let Some(address) = name.to_str().and_then(|name| name.strip_prefix("s3://")) {
-                waiting.extend(remote::objects(address, environment).await?);
+                waiting.extend(remote::objects(address, environment, own).await?);
             } else {
-                let (asked, own) = (name.clone(), own.to_owned());
+                let (asked, own) = (name.clone(), own.clone());
                 waiting.extend(aside(move || local::files(&asked, &own)).await?);
             }
             if waiting.len() > MAX_FILES {

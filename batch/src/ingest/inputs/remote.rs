@@ -12,11 +12,15 @@ use kilowatch_shared::{
 };
 use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path as ObjectPath};
 
-use super::{Input, MAX_FILES, Mark, Named, Origin, Spool, is_hidden};
+use super::{Input, MAX_FILES, Mark, Named, Origin, OwnPlaces, Spool, is_hidden};
 use crate::ingest::IngestError;
 
 /// The objects of an address: one, or all below it if it ends with `/` or names the bucket alone.
-pub(super) async fn objects(address: &str, environment: &BTreeMap<String, String>) -> Result<Vec<Named>, IngestError> {
+pub(super) async fn objects(
+    address: &str,
+    environment: &BTreeMap<String, String>,
+    own: &OwnPlaces,
+) -> Result<Vec<Named>, IngestError> {
     let url = format!("s3://{address}");
     let (bucket, key) = address.split_once('/').unwrap_or((address, ""));
     let bad = |reason: String| IngestError::BadRequest { reason };
@@ -29,7 +33,9 @@ pub(super) async fn objects(address: &str, environment: &BTreeMap<String, String
     let is_file = |meta: &ObjectMeta| {
         let below = meta.location.prefix_match(&prefix);
         // An object without a byte stands for a folder, in stores that show some.
-        meta.size > 0 && below.is_some_and(|mut rest| !rest.any(|part| is_hidden(Path::new(part.as_ref()))))
+        meta.size > 0
+            && !own.has_object(bucket, &meta.location)
+            && below.is_some_and(|mut rest| !rest.any(|part| is_hidden(Path::new(part.as_ref()))))
     };
     let listed = store.objects().list(Some(&prefix)).try_filter(|meta| ready(is_file(meta))).take(MAX_FILES + 1);
     let mut listed: Vec<ObjectMeta> = listed.try_collect().await.map_err(|error| remote(&url, &error))?;

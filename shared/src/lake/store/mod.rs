@@ -88,6 +88,12 @@ impl LakeStore {
         &self.url
     }
 
+    /// Where it is on disk, if it is.
+    #[must_use]
+    pub fn folder(&self) -> Option<&FilePath> {
+        self.folder.as_deref()
+    }
+
     /// The objects, by paths from the lake's root.
     #[must_use]
     pub fn objects(&self) -> &Arc<dyn ObjectStore> {
