@@ -10,7 +10,7 @@ use kilowatch_shared::{
 
 use crate::{BatchDeps, BatchError};
 
-/// Saved states that are looked at; the newest one nearly always counts.
+/// Saved states that are read at once; the newest one nearly always counts.
 const STATES: usize = 8;
 
 /// The cuts that the views recorded of a partition; `None` before the first one.
@@ -32,6 +32,26 @@ pub(crate) async fn newest_state(
 ) -> Result<Option<SavedState>, BatchError> {
     let states = deps.lake.load_states(partition, at_most, STATES).await?;
     Ok(states.into_iter().find(|state| cuts.led_to(state)))
+}
+
+/// The offset of the smallest such state above another offset, if there is one.
+pub(crate) async fn smallest_state_above(
+    deps: &BatchDeps,
+    partition: &PartitionId,
+    cuts: &CutLine,
+    (above, mut at_most): (Offset, Offset),
+) -> Result<Option<Offset>, BatchError> {
+    let mut smallest = None;
+    loop {
+        let states = deps.lake.load_states(partition, at_most, STATES).await?;
+        let Some(last) = states.last().map(|state| state.offset) else { return Ok(smallest) };
+        let counting = states.iter().filter(|state| state.offset > above && cuts.led_to(state));
+        smallest = counting.map(|state| state.offset).min().or(smallest);
+        match last.get().checked_sub(1) {
+            Some(below) if last > above => at_most = Offset::new(below),
+            _ => return Ok(smallest),
+        }
+    }
 }
 
 /// The fold of a saved state, which stands before the cut at its offset.

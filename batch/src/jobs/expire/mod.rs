@@ -14,7 +14,7 @@ use chrono::{DateTime, NaiveTime, Utc};
 use kilowatch_shared::{
     job::JobStatus,
     lake::{
-        CommitOutcome, LakeError, LakeTable,
+        CommitOutcome, LakeTable,
         delta::{ExpiredFiles, LakeFile, TableFiles},
         schema::bucket_of,
     },
@@ -97,10 +97,15 @@ impl Summary for ExpireReport {
             return "no age limit is set: everything is kept".to_owned();
         }
         let went: Vec<String> = self.expired.iter().filter_map(Expired::words).collect();
+        let waiting = match self.expired.iter().map(|expired| expired.waiting_files).sum() {
+            0 => String::new(),
+            files => format!("; {} wait for a roll-up or a detector state", counted(files, "older data file")),
+        };
         match (went.is_empty(), self.dry_run) {
-            (true, _) => "nothing is older than its limit".to_owned(),
-            (false, true) => format!("would delete {}", went.join(", ")),
-            (false, false) => format!("deleted {}", went.join(", ")),
+            (true, _) if waiting.is_empty() => "nothing is older than its limit".to_owned(),
+            (true, _) => format!("nothing went{waiting}"),
+            (false, true) => format!("would delete {}{waiting}", went.join(", ")),
+            (false, false) => format!("deleted {}{waiting}", went.join(", ")),
         }
     }
 }
@@ -200,14 +205,6 @@ fn floor_of_buckets(profile: &StreamProfile, floor: DateTime<Utc>) -> DateTime<U
     bucket_of(profile.bucket, floor).and_time(NaiveTime::MIN).and_utc()
 }
 
-async fn newest(deps: &BatchDeps, profile: &StreamProfile, table: LakeTable) -> Result<Option<TableFiles>, BatchError> {
-    match deps.lake.open_table(&profile.name, table, None).await {
-        Ok(table) => Ok(Some(table)),
-        Err(LakeError::NoSuchTable { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Commits the removal of what a look at the table finds, or only tells of it. Of a table that changed meanwhile, it is
 /// looked at anew.
 async fn expire_files(
@@ -217,7 +214,9 @@ async fn expire_files(
     look: impl AsyncFn(&TableFiles) -> Result<ExpiredFiles, BatchError>,
 ) -> Result<ExpiredFiles, BatchError> {
     for _ in 0..MAX_LOOKS {
-        let Some(table) = newest(deps, profile, kind).await? else { return Ok(ExpiredFiles::default()) };
+        let Some(table) = deps.lake.newest_table(&profile.name, kind).await? else {
+            return Ok(ExpiredFiles::default());
+        };
         let found = look(&table).await?;
         if found.files.is_empty() || dry_run {
             return Ok(found);

@@ -27,7 +27,7 @@ use crate::{
         rollup::{RollupRequest, publish},
         verify::extents_of,
     },
-    saved_states::{newest_state, recorded_cuts},
+    saved_states::{newest_state, recorded_cuts, smallest_state_above},
 };
 
 /// Takes out the data files of buckets that end at the floor or before.
@@ -53,7 +53,7 @@ pub(super) async fn expire(
         unneeded(deps, profile, table, (&published, floor)).await
     });
     expired.add_files(&found.await?.files);
-    if let Some(table) = super::newest(deps, profile, LakeTable::Readings).await? {
+    if let Some(table) = deps.lake.newest_table(&profile.name, LakeTable::Readings).await? {
         let left = table.files.iter().filter(|file| file.is_before(floor)).count() as u64;
         // A look leaves those that it found.
         expired.waiting_files = if dry_run { left - expired.lake_files.min(left) } else { left };
@@ -137,7 +137,7 @@ fn offset_of(offset: i64) -> Offset {
 struct Replayable {
     id: PartitionId,
     cuts: Option<CutLine>,
-    /// The newest state at or below L that counts.
+    /// The newest state at or below L and A that counts.
     newest_state: Option<Offset>,
     /// The last offset of the rows that go.
     gone_to: Option<Offset>,
@@ -154,8 +154,10 @@ impl Replayable {
         let id = PartitionId { stream: profile.name.clone(), source, partition: number };
         let cuts = recorded_cuts(deps, &id, "expire").await?;
         let closed = table.closed.get(partition).copied().unwrap_or_default();
+        // Views that came back from a backup stand below L, and go on from a state at or below where they stand.
+        let applied = deps.views.partition(&id).await?.map_or(Offset::ZERO, |state| state.applied);
         let newest_state = match &cuts {
-            Some(cuts) => newest_state(deps, &id, cuts, closed).await?.map(|state| state.offset),
+            Some(cuts) => newest_state(deps, &id, cuts, closed.min(applied)).await?.map(|state| state.offset),
             None => None,
         };
         Ok(Self { id, cuts, newest_state, gone_to: None })
@@ -163,15 +165,9 @@ impl Replayable {
 
     /// The smallest state above the rows that go: the longer a replay, the more it proves.
     async fn begin(&self, deps: &BatchDeps) -> Result<Option<Offset>, BatchError> {
-        let (Some(gone_to), Some(cuts), Some(mut begin)) = (self.gone_to, &self.cuts, self.newest_state) else {
+        let (Some(gone_to), Some(cuts), Some(newest)) = (self.gone_to, &self.cuts, self.newest_state) else {
             return Ok(None);
         };
-        while let Some(below) = begin.get().checked_sub(1).map(Offset::new) {
-            match newest_state(deps, &self.id, cuts, below).await? {
-                Some(older) if older.offset > gone_to => begin = older.offset,
-                _ => break,
-            }
-        }
-        Ok(Some(begin))
+        smallest_state_above(deps, &self.id, cuts, (gone_to, newest)).await
     }
 }

@@ -7,7 +7,7 @@ use kilowatch_shared::{
     anomaly::{Anomaly, AnomalyOrigin, Findings},
     checkpoint::{Cut, OffsetSpan, SourcePartition},
     detect::fold::{ModelSet, PartitionFold},
-    lake::{SegmentLake, delta::TableFiles},
+    lake::{LakeError, SegmentLake, delta::TableFiles},
     position::{Offset, PartitionId},
     stream::StreamProfile,
     views::Aged,
@@ -36,7 +36,7 @@ pub(super) async fn compare(
         let cuts: Vec<Cut> = deps.views.cuts(&partition).await?.into_iter().filter(|cut| cut.offset < closed).collect();
         let mut replay = Replay { deps, partition: &partition, alarms: HashMap::new(), readings: 0 };
         let begin = table.replay_from.get(&SourcePartition::from(&partition)).copied();
-        let outcome = replay.run(&cuts, begin, closed).await?;
+        let outcome = replay.run(&cuts, begin, closed).await.map_err(overtaken)?;
         report.replayed_readings += replay.readings;
         match outcome {
             Ok(()) => {
@@ -48,6 +48,17 @@ pub(super) async fn compare(
         }
     }
     Ok(())
+}
+
+/// An expiry that took readings from under the replay says nothing of them.
+fn overtaken(error: BatchError) -> BatchError {
+    match error {
+        BatchError::Lake(LakeError::Expired { .. }) => {
+            let reason = "readings went by their age while they were replayed; run it again".to_owned();
+            BatchError::Contended { job: "verify", attempts: 1, reason }
+        }
+        other => other,
+    }
 }
 
 async fn compare_partition(

@@ -66,6 +66,8 @@ impl<D: Database> AgingViews for SqlViews<D> {
             Aged::Anomalies => tx.execute(of(DROP_ANOMALIES).bind(most)).await?,
             Aged::DeadLetters => tx.execute(of(DROP_DEAD_LETTERS).bind(most)).await?,
             Aged::Forecasts => {
+                // Both statements mean the same forecasts, so no second expiry may come in between.
+                publication::lock_boundary(tx, stream).await?;
                 let most = most.div_ceil(POINTS_A_FORECAST);
                 tx.execute(of(DROP_FORECAST_POINTS).bind(most)).await?;
                 tx.execute(of(DROP_FORECASTS).bind(most)).await?

@@ -39,17 +39,25 @@ pub async fn seen_by_speed(
     Ok(())
 }
 
-/// Forgets what batch saw, but for the windows that are left, before a full recomputation says it anew.
-pub async fn forget_batch(session: &mut dyn Session, stream: &StreamName) -> Result<(), ViewsError> {
-    const FORGET: [&str; 2] = [
-        "UPDATE devices SET batch_event_time = (SELECT MAX(window_start) FROM rollup_batch b
-             WHERE b.stream = devices.stream AND b.device_id = devices.device_id)
-         WHERE stream = $1 AND batch_event_time IS NOT NULL",
-        "DELETE FROM devices WHERE stream = $1 AND speed_event_time IS NULL AND batch_event_time IS NULL",
-    ];
-    for text in FORGET {
-        session.execute(Statement::new(text).bind(stream.as_str())).await?;
-    }
+/// Forgets what batch saw, but for the windows before the floor, before a full recomputation says it anew.
+pub async fn forget_batch(
+    session: &mut dyn Session,
+    stream: &StreamName,
+    floor: Option<DateTime<Utc>>,
+) -> Result<(), ViewsError> {
+    let forget = match floor {
+        None => Statement::new("UPDATE devices SET batch_event_time = NULL WHERE stream = $1").bind(stream.as_str()),
+        Some(floor) => Statement::new(
+            "UPDATE devices SET batch_event_time = (SELECT MAX(window_start) FROM rollup_batch b
+                 WHERE b.stream = devices.stream AND b.device_id = devices.device_id AND b.window_start < $2)
+             WHERE stream = $1 AND batch_event_time IS NOT NULL",
+        )
+        .bind(stream.as_str())
+        .bind(floor),
+    };
+    session.execute(forget).await?;
+    let unseen = "DELETE FROM devices WHERE stream = $1 AND speed_event_time IS NULL AND batch_event_time IS NULL";
+    session.execute(Statement::new(unseen).bind(stream.as_str())).await?;
     Ok(())
 }
 

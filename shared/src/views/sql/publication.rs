@@ -216,7 +216,7 @@ pub async fn forget_windows(
         statement.push_bind(" AND window_start >= ", floor);
     }
     session.execute(statement).await?;
-    devices::forget_batch(session, stream).await
+    devices::forget_batch(session, stream, floor).await
 }
 
 /// Whether no other stream has published windows, whose part of an index would be built anew as well.
