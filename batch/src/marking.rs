@@ -13,18 +13,15 @@ use arrow::{
     datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType},
 };
 use futures::TryStreamExt;
-use kilowatch_shared::{
-    lake::{
-        LakeError, LakeTable,
-        delta::{LakeFile, TableFiles, WrittenFile},
-        schema::instant_type,
-        session::{LakeSession, stream_error},
-    },
-    stream::StreamProfile,
+use kilowatch_shared::lake::{
+    LakeError,
+    delta::{LakeFile, TableFiles, WrittenFile},
+    schema::instant_type,
+    session::{LakeSession, stream_error},
 };
 
 use crate::{
-    BatchDeps, BatchError,
+    BatchError,
     rewriting::{FileCopy, Rewriting},
 };
 
@@ -42,12 +39,10 @@ pub(crate) struct Remarked {
 /// Stores copies of those of these data files in which a mark changes; `mark` says of a row whether it is superseded now.
 /// Nothing stays behind after an error.
 pub(crate) async fn remark(
-    deps: &BatchDeps,
-    profile: &StreamProfile,
+    rewriting: Rewriting<'_>,
     table: &TableFiles,
     mark: impl Fn(&MarkedRows, usize) -> bool + Sync,
 ) -> Result<Remarked, BatchError> {
-    let rewriting = Rewriting { deps, profile, kind: LakeTable::Readings, job: "marking" };
     let mut remarked = Remarked::default();
     for file in &table.files {
         match remark_one(rewriting, &table.of_files(vec![Arc::clone(file)]), &mark).await {
@@ -58,7 +53,7 @@ pub(crate) async fn remark(
                 remarked.rows += rows;
             }
             Err(error) => {
-                deps.lake.discard(profile, LakeTable::Readings, &remarked.new).await;
+                rewriting.discard(&remarked.new).await;
                 return Err(error);
             }
         }

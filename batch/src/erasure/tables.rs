@@ -6,7 +6,7 @@ use std::{collections::HashSet, sync::Arc};
 use kilowatch_shared::{
     lake::{
         LakeTable,
-        delta::{LakeFile, Rewrite, TableFiles},
+        delta::{LakeFile, Rewrite, TableFiles, WrittenFile},
         session::LakeSession,
     },
     position::DeviceId,
@@ -88,8 +88,13 @@ pub(crate) async fn erase_from<L: Leaving>(
         for some in holding.chunks(FILES_AT_ONCE) {
             let mut new = Vec::with_capacity(some.len());
             for (file, _) in some {
-                let copy = FileCopy::of(rewriting, &alone(&table, file))?;
-                new.push(leaving.copy(copy).await?.store().await?);
+                match copied(leaving, rewriting, &alone(&table, file)).await {
+                    Ok(copy) => new.push(copy),
+                    Err(error) => {
+                        rewriting.discard(&new).await;
+                        return Err(error);
+                    }
+                }
                 progress.advance(file.size_bytes);
             }
             let old: Vec<Arc<LakeFile>> = some.iter().map(|(file, _)| Arc::clone(file)).collect();
@@ -102,6 +107,14 @@ pub(crate) async fn erase_from<L: Leaving>(
         }
     }
     Err(rewriting.contended())
+}
+
+async fn copied<L: Leaving>(
+    leaving: &L,
+    rewriting: Rewriting<'_>,
+    file: &TableFiles,
+) -> Result<WrittenFile, BatchError> {
+    leaving.copy(FileCopy::of(rewriting, file)?).await?.store().await
 }
 
 const fn rewriting<'a, L: Leaving>(deps: &'a BatchDeps, profile: &'a StreamProfile) -> Rewriting<'a> {

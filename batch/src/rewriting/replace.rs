@@ -50,10 +50,15 @@ impl Rewriting<'_> {
                 Ok(true)
             }
             CommitOutcome::Conflict => {
-                self.deps.lake.discard(self.profile, self.kind, new).await;
+                self.discard(new).await;
                 Ok(false)
             }
         }
+    }
+
+    /// Removes data files that no commit will name.
+    pub(crate) async fn discard(&self, files: &[WrittenFile]) {
+        self.deps.lake.discard(self.profile, self.kind, files).await;
     }
 
     /// The error of a job that found something to rewrite at each of its looks.

@@ -76,7 +76,7 @@ pub(crate) async fn settle_superseded(
             Err(LakeError::NoSuchTable { .. }) => return Ok(Settled { table: None, marked_rows }),
             Err(error) => return Err(error.into()),
         };
-        match look(deps, profile, since, &table).await? {
+        match look(deps, profile, since, &table, job).await? {
             Look::Settled => return Ok(Settled { table: Some(table), marked_rows }),
             Look::Marked(rows) => marked_rows += rows,
             Look::Overtaken => overtaken += 1,
@@ -110,6 +110,7 @@ async fn look(
     profile: &StreamProfile,
     since: Option<i64>,
     table: &TableFiles,
+    job: &'static str,
 ) -> Result<Look, BatchError> {
     let new = new_files(deps, profile, since, table).await?;
     let (live, filed) = overlapping(table, new.as_ref());
@@ -126,11 +127,11 @@ async fn look(
         found.get(source).is_some_and(|positions| positions.contains(&(partition, offset)))
     };
     let mark = |rows: &MarkedRows, row: usize| rows.is_superseded(row) || is_found(rows, row);
-    let marked = remark(deps, profile, &holders, mark).await?;
+    let rewriting = Rewriting { deps, profile, kind: LakeTable::Readings, job };
+    let marked = remark(rewriting, &holders, mark).await?;
     if marked.rows == 0 {
         return Err(unexpected(&"superseded rows are in none of the data files that they were found in"));
     }
-    let rewriting = Rewriting { deps, profile, kind: LakeTable::Readings, job: "rollup" };
     let replaced = rewriting.replace(&marked.old, &marked.new, Rewrite::Marked).await?;
     Ok(if replaced { Look::Marked(marked.rows) } else { Look::Overtaken })
 }

@@ -73,7 +73,8 @@ pub async fn run_schedule(
     let run = async {
         loop {
             for stream in &mut streams {
-                stream.turn(deps, (config, &settings)).await;
+                // On the heap: it may await any job, and is part of whatever awaits the schedule.
+                Box::pin(stream.turn(deps, (config, &settings))).await;
             }
             let next = streams.iter().filter_map(StreamSchedule::next_run).min();
             let wait = next.map_or(TimeDelta::MAX, |next| next - deps.clock.now());

@@ -263,7 +263,7 @@ impl Metadata {
             !self.partition_columns.contains(&found.name) && columns.column_with_name(&found.name).is_none()
         };
         for gone in known.iter().filter(is_gone) {
-            if !gone.metadata.contains_key(ROLE_KEY) {
+            if ![ROLE_KEY, UNIT_KEY].iter().any(|ours| gone.metadata.contains_key(*ours)) {
                 changes.foreign.push(format!("column `{}` ({})", gone.name, gone.data_type_name()));
                 continue;
             }
