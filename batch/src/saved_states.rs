@@ -34,19 +34,19 @@ pub(crate) async fn newest_state(
     Ok(states.into_iter().find(|state| cuts.led_to(state)))
 }
 
-/// The offset of the smallest such state above another offset, if there is one.
+/// The offset of the smallest such state above another offset, where `newest` is one of them.
 pub(crate) async fn smallest_state_above(
     deps: &BatchDeps,
     partition: &PartitionId,
     cuts: &CutLine,
-    (above, mut at_most): (Offset, Offset),
-) -> Result<Option<Offset>, BatchError> {
-    let mut smallest = None;
+    (above, newest): (Offset, Offset),
+) -> Result<Offset, BatchError> {
+    let (mut smallest, mut at_most) = (newest, newest);
     loop {
         let states = deps.lake.load_states(partition, at_most, STATES).await?;
         let Some(last) = states.last().map(|state| state.offset) else { return Ok(smallest) };
         let counting = states.iter().filter(|state| state.offset > above && cuts.led_to(state));
-        smallest = counting.map(|state| state.offset).min().or(smallest);
+        smallest = counting.map(|state| state.offset).min().unwrap_or(smallest);
         match last.get().checked_sub(1) {
             Some(below) if last > above => at_most = Offset::new(below),
             _ => return Ok(smallest),

@@ -105,7 +105,7 @@ pub enum IngestError {
     #[error(
         "{}: an ingest of this very file broke off after its bad lines were dead letters, and line {line} is one of them where \
          it is none now, or the reverse; run it again with the options (--columns, --utc-offset, ..) and the profile of then, \
-         or pack the file with gzip first, which makes it another file",
+         or change its bytes, packing it anew for instance, which makes it another file",
         path.display()
     )]
     BrokenOffOtherwise {

@@ -69,9 +69,14 @@ pub(crate) struct BrokenOff {
 }
 
 impl BrokenOff {
-    /// Reads what it left.
-    pub(crate) async fn read(deps: &BatchDeps, profile: &StreamProfile, source: &SourceId) -> Result<Self, BatchError> {
-        Ok(Self { bad: own_bad_lines(deps, profile, source).await? })
+    /// Reads what it left; `None` once that is gone by its age.
+    pub(crate) async fn read(
+        deps: &BatchDeps,
+        profile: &StreamProfile,
+        source: &SourceId,
+    ) -> Result<Option<Self>, BatchError> {
+        let bad = own_bad_lines(deps, profile, source).await?;
+        Ok((!bad.is_empty()).then_some(Self { bad }))
     }
 
     /// The same lines must be bad.

@@ -14,6 +14,12 @@ use crate::{
 /// Longest escaped id that stands for itself; longer ones would not fit a file name of 255 bytes with room to spare.
 const LONGEST_SEGMENT_BYTES: usize = 160;
 
+/// The folder of a stream's detector states.
+const STATES: &str = "state";
+
+/// The folder of the models of all streams.
+const MODELS: &str = "models";
+
 impl LakeTable {
     /// Name of the table's folder inside its stream's.
     #[must_use]
@@ -29,6 +35,19 @@ impl LakeTable {
 #[must_use]
 pub fn stream_folder(stream: &StreamName) -> Path {
     Path::from_iter([stream.as_str()])
+}
+
+/// Whether a lake writes at such a path below its root: in a stream's tables or states, or among its models.
+#[must_use]
+pub fn is_of_a_lake(path: &Path) -> bool {
+    let mut parts = path.parts();
+    let first = parts.next();
+    let second = parts.next();
+    first.is_some_and(|first| first.as_ref() == MODELS)
+        || second.is_some_and(|second| {
+            let tables = [LakeTable::Readings, LakeTable::DeadLetters].map(LakeTable::folder_name);
+            second.as_ref() == STATES || tables.contains(&second.as_ref())
+        })
 }
 
 /// The folder of a table, `<stream>/readings`.
@@ -72,7 +91,7 @@ pub fn data_file(table: &Path, relative: &Path) -> Path {
 pub fn state_folder(partition: &PartitionId) -> Path {
     Path::from_iter([
         partition.stream.as_str(),
-        "state",
+        STATES,
         &safe_segment(partition.source.as_str()),
         &partition.partition.to_string(),
     ])
@@ -93,19 +112,19 @@ pub fn offset_of_state_file(path: &Path) -> Option<Offset> {
 /// The folder of all models.
 #[must_use]
 pub fn models_folder() -> Path {
-    Path::from_iter(["models"])
+    Path::from_iter([MODELS])
 }
 
 /// A model's bytes.
 #[must_use]
 pub fn model_file(id: &ModelId) -> Path {
-    Path::from_iter(["models", &safe_segment(id.as_str()), "model.bin"])
+    Path::from_iter([MODELS, &safe_segment(id.as_str()), "model.bin"])
 }
 
 /// A model's manifest.
 #[must_use]
 pub fn manifest_file(id: &ModelId) -> Path {
-    Path::from_iter(["models", &safe_segment(id.as_str()), "manifest.json"])
+    Path::from_iter([MODELS, &safe_segment(id.as_str()), "manifest.json"])
 }
 
 /// The model that a manifest's path says, if it is one.

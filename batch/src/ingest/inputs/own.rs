@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kilowatch_shared::lake::store::LakeStore;
+use kilowatch_shared::lake::{paths::is_of_a_lake, store::LakeStore};
 use object_store::path::Path as ObjectPath;
 
 /// The data folder, and the lake wherever it is.
@@ -19,12 +19,11 @@ impl OwnPlaces {
     #[must_use]
     pub fn of(data_dir: &Path, lake: &LakeStore) -> Self {
         let folders = [Some(data_dir), lake.folder()].into_iter().flatten();
-        let (bucket, prefix) =
-            lake.url().strip_prefix("s3://").map_or(("", ""), |rest| rest.split_once('/').unwrap_or((rest, "")));
-        Self {
-            folders: folders.filter_map(|folder| folder.canonicalize().ok()).collect(),
-            lake: (!bucket.is_empty()).then(|| (bucket.to_owned(), ObjectPath::from(prefix))),
-        }
+        let lake = lake.url().strip_prefix("s3://").and_then(|rest| {
+            let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+            Some((bucket.to_owned(), ObjectPath::parse(prefix).ok()?))
+        });
+        Self { folders: folders.filter_map(|folder| folder.canonicalize().ok()).collect(), lake }
     }
 
     /// Whether a file or folder lies in one of them.
@@ -33,9 +32,11 @@ impl OwnPlaces {
             && path.canonicalize().is_ok_and(|real| self.folders.iter().any(|own| real.starts_with(own)))
     }
 
-    /// Whether an object is of the lake.
+    /// Whether an object is of the lake. What else lies below its root is not: the root may be the whole bucket.
     pub(super) fn has_object(&self, bucket: &str, key: &ObjectPath) -> bool {
-        self.lake.as_ref().is_some_and(|(own, prefix)| own == bucket && key.prefix_matches(prefix))
+        let lake = self.lake.as_ref().filter(|(own, _)| own == bucket);
+        let below = lake.and_then(|(_, root)| Some(key.prefix_match(root)?.collect::<ObjectPath>()));
+        below.is_some_and(|below| is_of_a_lake(&below))
     }
 }
 
@@ -49,13 +50,24 @@ mod tests {
 
     #[test]
     fn objects_of_the_lake_are_told_from_others_of_its_bucket() {
+        for (root, prefix) in [("s3://meters/lake/~one", "lake/~one/"), ("s3://meters", "")] {
+            let lake = LakeStore::over(root, Arc::new(InMemory::new()));
+            let own = OwnPlaces::of(Path::new("/nowhere"), &lake);
+            let has =
+                |bucket: &str, key: &str| own.has_object(bucket, &ObjectPath::parse(format!("{prefix}{key}")).unwrap());
+            for ours in [
+                "grid/readings/bucket=2025-01-01/a.parquet",
+                "grid/dead_letters/a.parquet",
+                "grid/state/k/0/7",
+                "models/7/model",
+            ] {
+                assert!(has("meters", ours) && !has("other", ours), "{root}: {ours}");
+            }
+            assert!(!has("meters", "inbox/a.csv") && !has("meters", "a.csv"), "{root}");
+        }
         let lake = LakeStore::over("s3://meters/lake/one", Arc::new(InMemory::new()));
-        let own = OwnPlaces::of(Path::new("/nowhere"), &lake);
-        let has = |bucket: &str, key: &str| own.has_object(bucket, &ObjectPath::from(key));
-        assert!(has("meters", "lake/one/household/readings/a.parquet"));
-        assert!(
-            !has("meters", "lake/oneself/a.csv") && !has("meters", "inbox/a.csv") && !has("other", "lake/one/a.csv")
-        );
+        let beside = ObjectPath::from("lake/oneself/readings/a.parquet");
+        assert!(!OwnPlaces::of(Path::new("/nowhere"), &lake).has_object("meters", &beside));
     }
 
     #[test]

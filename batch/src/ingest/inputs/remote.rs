@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use futures::{StreamExt as _, TryStreamExt as _, future::ready};
@@ -30,16 +31,25 @@ pub(super) async fn objects(
     if !key.is_empty() && !key.ends_with('/') {
         return Ok(vec![object(prefix, None)]);
     }
+    let left_out = AtomicBool::new(false);
     let is_file = |meta: &ObjectMeta| {
+        if own.has_object(bucket, &meta.location) {
+            left_out.store(true, Ordering::Relaxed);
+            return false;
+        }
         let below = meta.location.prefix_match(&prefix);
         // An object without a byte stands for a folder, in stores that show some.
-        meta.size > 0
-            && !own.has_object(bucket, &meta.location)
-            && below.is_some_and(|mut rest| !rest.any(|part| is_hidden(Path::new(part.as_ref()))))
+        meta.size > 0 && below.is_some_and(|mut rest| !rest.any(|part| is_hidden(Path::new(part.as_ref()))))
     };
     let listed = store.objects().list(Some(&prefix)).try_filter(|meta| ready(is_file(meta))).take(MAX_FILES + 1);
     let mut listed: Vec<ObjectMeta> = listed.try_collect().await.map_err(|error| remote(&url, &error))?;
     listed.sort_unstable_by(|a, b| a.location.cmp(&b.location));
+    if left_out.into_inner() {
+        if listed.is_empty() {
+            return Err(bad(format!("{url}: holds no object but those of kilowatch's own lake")));
+        }
+        tracing::info!(url, "kilowatch's own lake is left out");
+    }
     if listed.is_empty() {
         return Err(IngestError::NothingThere { name: url, what: "holds no object" });
     }

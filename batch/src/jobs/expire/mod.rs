@@ -99,7 +99,7 @@ impl Summary for ExpireReport {
         let went: Vec<String> = self.expired.iter().filter_map(Expired::words).collect();
         let waiting = match self.expired.iter().map(|expired| expired.waiting_files).sum() {
             0 => String::new(),
-            files => format!("; {} wait for a roll-up or a detector state", counted(files, "older data file")),
+            files => format!("; waiting for a roll-up or a detector state: {}", counted(files, "data file")),
         };
         match (went.is_empty(), self.dry_run) {
             (true, _) if waiting.is_empty() => "nothing is older than its limit".to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! First what the lake holds is published, and the floor raised: from then on windows below it are what they are. Then those
 //! data files go of which the published version already names every row, and which no replay wants: all their offsets lie
-//! below a detector state that is saved at or below L. The smallest one of such states is where replays begin from now on.
+//! below a detector state that is saved at or below L and A. The smallest one of such states is where replays begin from now on.
 
 use std::collections::{BTreeMap, HashSet, btree_map::Entry};
 
@@ -168,6 +168,6 @@ impl Replayable {
         let (Some(gone_to), Some(cuts), Some(newest)) = (self.gone_to, &self.cuts, self.newest_state) else {
             return Ok(None);
         };
-        smallest_state_above(deps, &self.id, cuts, (gone_to, newest)).await
+        smallest_state_above(deps, &self.id, cuts, (gone_to, newest)).await.map(Some)
     }
 }

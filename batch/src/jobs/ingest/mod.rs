@@ -101,6 +101,11 @@ pub(super) async fn bring(
 
     let replaces = request.on_conflict == OnConflict::Replace;
     for _ in 0..MAX_TRIES {
+        // Before anything is marked for a file that changes nothing.
+        if request.only_new && deps.lake.known_file(&profile.name, &sha256).await? {
+            let base = deps.lake.newest_table(&profile.name, LakeTable::Readings).await?;
+            return Ok(already_ingested(request, sha256, base.as_ref(), began));
+        }
         let base = if replaces {
             settled_readings(deps, profile).await?
         } else {
@@ -114,7 +119,7 @@ pub(super) async fn bring(
         let mut rows = FileRows::new(deps, profile, source.clone(), base.clone(), started_at);
         rows.floor = reading_floor(deps, profile, base.as_ref()).await?;
         if !known && deps.lake.knows_bad_lines_of(&profile.name, &sha256).await? {
-            rows.broken_off = Some(BrokenOff::read(deps, profile, &source).await?);
+            rows.broken_off = BrokenOff::read(deps, profile, &source).await?;
         }
         rows.stats = request.stats.as_ref().map(|_| HourlyStats::default());
         // Only the statistics are wanted of a file that is there, unless it may bring the rows that it left out.
