@@ -71,10 +71,8 @@ pub(crate) async fn settle_superseded(
 ) -> Result<Settled, BatchError> {
     let (mut marked_rows, mut overtaken) = (0, 0);
     while overtaken < MAX_OVERTAKEN {
-        let table = match deps.lake.open_table(&profile.name, LakeTable::Readings, None).await {
-            Ok(table) => table,
-            Err(LakeError::NoSuchTable { .. }) => return Ok(Settled { table: None, marked_rows }),
-            Err(error) => return Err(error.into()),
+        let Some(table) = deps.lake.newest_table(&profile.name, LakeTable::Readings).await? else {
+            return Ok(Settled { table: None, marked_rows });
         };
         match look(deps, profile, since, &table, job).await? {
             Look::Settled => return Ok(Settled { table: Some(table), marked_rows }),
